@@ -1,0 +1,88 @@
+import type { Config } from './config.ts';
+import { Type0Header, Type1Header } from './header.ts';
+
+/** A base address register, as far as its own bits tell. Its size is not in it. */
+export interface Bar {
+  /** Register number; a 64-bit BAR takes two. */
+  index: number;
+  space: 'memory' | 'io';
+  /** Bits of address that it decodes. */
+  width: 32 | 64;
+  prefetchable: boolean;
+  /** Address in bytes; 0 when not assigned. PCI addresses above 2^53 are not exact. */
+  base: number;
+}
+
+/** One line of sysfs `resource`: a BAR, ROM or window with the size that the kernel found. */
+export interface Resource {
+  /** Line number: 0-5 BARs, 6 ROM, 7-12 VF BARs (with SR-IOV), then the windows of a bridge. */
+  index: number;
+  start: number;
+  /** Bytes; 0 when the line is empty. */
+  size: number;
+  space: 'memory' | 'io' | 'none';
+  width: 32 | 64;
+  prefetchable: boolean;
+  /** The kernel has not placed it. */
+  unset: boolean;
+}
+
+/** Registers read in the order of the header: two at a time when the first says 64 bits. PCIe 6.0 §7.5.1.2.1. */
+export function decodeBars(registers: readonly number[]): Bar[] {
+  const bars: Bar[] = [];
+  for (let index = 0; index < registers.length; index++) {
+    const low = registers[index] ?? 0;
+    if (low === 0) continue;
+    if (low & 1) {
+      bars.push({ index, space: 'io', width: 32, prefetchable: false, base: (low & ~3) >>> 0 });
+      continue;
+    }
+    const width = (low & 6) === 4 ? 64 : 32;
+    const base = (low & ~15) >>> 0;
+    const prefetchable = (low & 8) !== 0;
+    if (width === 32) bars.push({ index, space: 'memory', width, prefetchable, base });
+    else bars.push({ index: index++, space: 'memory', width, prefetchable, base: base + (registers[index] ?? 0) * 2 ** 32 });
+  }
+  return bars;
+}
+
+/** The BARs of a function: six of an endpoint, two of a bridge. Those that read as zero are left out. */
+export function barsOf(config: Config): Bar[] {
+  const { view, layout } = config;
+  if (layout === 'type0') {
+    const { BAR0, BAR1, BAR2, BAR3, BAR4, BAR5 } = Type0Header.get;
+    return decodeBars([BAR0, BAR1, BAR2, BAR3, BAR4, BAR5].map((read) => read(view, 0)));
+  }
+  return layout === 'type1' ? decodeBars([Type1Header.get.BAR0(view, 0), Type1Header.get.BAR1(view, 0)]) : [];
+}
+
+// Linux include/linux/ioport.h
+const IORESOURCE_IO = 0x100;
+const IORESOURCE_MEM = 0x200;
+const IORESOURCE_PREFETCH = 0x2000;
+const IORESOURCE_MEM_64 = 0x100000;
+const IORESOURCE_UNSET = 0x20000000;
+
+/**
+ * Reads sysfs `resource`: three hexadecimal numbers a line (first address, last address, flags).
+ * Undefined when a line is something else. Source: ABI/testing/sysfs-bus-pci.
+ */
+export function parseResources(text: string): Resource[] | undefined {
+  const out: Resource[] = [];
+  for (const [index, line] of text.trimEnd().split('\n').entries()) {
+    const match = /^\s*0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+)\s*$/i.exec(line);
+    if (!match) return undefined;
+    const [start, end, flags] = match.slice(1).map((digits) => BigInt(`0x${digits}`)) as [bigint, bigint, bigint];
+    const low = Number(flags & 0xffffffffn);
+    out.push({
+      index,
+      start: Number(start),
+      size: end > start ? Number(end - start + 1n) : 0,
+      space: low & IORESOURCE_MEM ? 'memory' : low & IORESOURCE_IO ? 'io' : 'none',
+      width: low & IORESOURCE_MEM_64 ? 64 : 32,
+      prefetchable: (low & IORESOURCE_PREFETCH) !== 0,
+      unset: (low & IORESOURCE_UNSET) !== 0,
+    });
+  }
+  return out;
+}
