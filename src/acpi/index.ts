@@ -1,0 +1,3 @@
+export * from './dmar.ts';
+export * from './scope.ts';
+export * from './table.ts';
