@@ -1,0 +1,4 @@
+export * from './commands.ts';
+export * from './identify.ts';
+export * from './registers.ts';
+export * from './status.ts';
