@@ -80,39 +80,32 @@ test(`the DMAR tables of ${oracles.length} machines read as iasl reads them`, {
       const found: DmarStructure = dmar.structures[i]!;
       const where = `${file} at ${expected.offset}`;
       assert.deepEqual([found.offset, found.length], [expected.offset, expected.length], where);
-      switch (found.type) {
-        case 'DRHD':
-          assert.deepEqual(
-            [0, Number(found.includePciAll), found.segment, found.registerBase, found.registerBytes],
-            [
-              expected.type,
-              expected.flags,
-              expected.segment,
-              BigInt(expected.registerBase!),
-              4096 * 2 ** (expected.sizeByte! & 15),
-            ],
-            where,
-          );
-          assertScopes(found.scopes, expected.scopes ?? [], where);
-          break;
-        case 'RMRR':
-          assert.deepEqual(
-            [1, found.segment, found.base, found.limit],
-            [expected.type, expected.segment, BigInt(expected.base!), BigInt(expected.limit!)],
-            where,
-          );
-          assertScopes(found.scopes, expected.scopes ?? [], where);
-          break;
-        case 'ANDD':
-          assert.deepEqual(
-            [4, found.deviceNumber, found.deviceName],
-            [expected.type, expected.deviceNumber, expected.deviceName],
-            where,
-          );
-          break;
-        default:
-          assert.equal(found.typeNumber, expected.type, where);
-          assert.notEqual(found.type, 'unknown', where);
+      if (found.type === 'DRHD') {
+        assert.deepEqual(
+          [0, Number(found.includePciAll), found.segment, found.registerBase, found.registerBytes],
+          [
+            expected.type,
+            expected.flags,
+            expected.segment,
+            BigInt(expected.registerBase!),
+            4096 * 2 ** (expected.sizeByte! & 15),
+          ],
+          where,
+        );
+        assertScopes(found.scopes, expected.scopes ?? [], where);
+      } else if (found.type === 'RMRR') {
+        const { type, segment, base, limit } = expected;
+        assert.deepEqual([1, found.segment, found.base, found.limit], [type, segment, BigInt(base!), BigInt(limit!)], where);
+        assertScopes(found.scopes, expected.scopes ?? [], where);
+      } else if (found.type === 'ANDD') {
+        assert.deepEqual(
+          [4, found.deviceNumber, found.deviceName],
+          [expected.type, expected.deviceNumber, expected.deviceName],
+          where,
+        );
+      } else {
+        assert.equal(found.typeNumber, expected.type, where);
+        assert.notEqual(found.type, 'unknown', where);
       }
     }
   }

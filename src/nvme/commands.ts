@@ -66,7 +66,7 @@ const IdentifyDword10 = entry(
   },
 );
 
-/** Which structure Identify returns. NVMe 1.4 Figure 244. */
+/** Which structure Identify returns. NVMe 1.4 §5.15.1. */
 export const CNS = {
   namespace: 0x00,
   controller: 0x01,
@@ -116,7 +116,7 @@ export type VirtualizationAction = keyof typeof VirtualizationDword10.values.ACT
  * NVMe 1.4 §5.22, §8.5.
  *
  * A secondary controller must be offline to be assigned resources; it goes online only with at least two VQ (one I/O queue
- * pair beside the admin one) and one VI; a change becomes effective with the next reset of the function.
+ * pair beside the admin one) and one VI. Reset its function between the two.
  *
  * @param action    primary allocation takes effect at the primary's next reset
  * @param cntlid    identifier of the controller that it is about; the primary's own for its flexible allocation

@@ -51,7 +51,7 @@ export const IdentifyController = entry(
 /** What a primary controller has to give to the secondary ones: queues (VQ) and interrupts (VI). */
 export const PrimaryControllerCapabilities = entry(
   'Primary Controller Capabilities Structure',
-  { source: 'NVMe 1.4 §5.15.2.12, Figure 259', bits: 4096 * 8 },
+  { source: 'NVMe 1.4 §5.15.2.10', bits: 4096 * 8 },
   {
     CNTLID: u16(0, 'Controller Identifier'),
     PORTID: u16(2, 'Port Identifier'),
@@ -78,7 +78,7 @@ export const PrimaryControllerCapabilities = entry(
 
 export const SecondaryControllerEntry = entry(
   'Secondary Controller Entry',
-  { source: 'NVMe 1.4 §5.15.2.13, Figure 261', bits: 32 * 8 },
+  { source: 'NVMe 1.4 §5.15.2.11', bits: 32 * 8 },
   {
     SCID: u16(0, 'Secondary Controller Identifier'),
     PCID: u16(2, 'Primary Controller Identifier'),
@@ -96,7 +96,7 @@ export const SecondaryControllerEntry = entry(
 /** Number of entries, before the list itself. */
 export const SecondaryControllerListHeader = entry(
   'Secondary Controller List Header',
-  { source: 'NVMe 1.4 §5.15.2.13, Figure 260', bits: 32 * 8 },
+  { source: 'NVMe 1.4 §5.15.2.11', bits: 32 * 8 },
   { NUM: u8(0, 'Number of Identifiers'), RSVD_1: reservedBytes(1, 31) },
 );
 

@@ -25,7 +25,7 @@ export interface NvmeStatus {
   says: string;
 }
 
-/** Status Code Type in bits 10:8, Status Code in 7:0. NVMe 1.4 Figures 126 to 130. */
+/** Status Code Type in bits 10:8, Status Code in 7:0. NVMe 1.4 §4.6.1.1, §4.6.1.2. */
 const SAYS: { readonly [code: number]: string } = {
   0: 'Successful Completion',
   1: 'Invalid Command Opcode',
