@@ -1,0 +1,71 @@
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import type { Host } from '../host/host.ts';
+import type { Globals } from './command.ts';
+import { Interrupted } from './exit.ts';
+import { makeStyle, type Page, toJson, wantsColour } from './output.ts';
+import { type Progress, type Sink, startProgress } from './progress.ts';
+
+/** The process as a command sees it; tests give another. */
+export interface World {
+  stdout: Sink;
+  stderr: Sink;
+  env: Readonly<Record<string, string | undefined>>;
+  uid: number;
+}
+
+/** What every verb gets beside its arguments. */
+export interface Context {
+  readonly world: World;
+  readonly json: boolean;
+  /** Folder of journals, absolute. */
+  readonly state: string;
+  /** This machine, or what lies below `--root`. */
+  host(): Promise<Host>;
+  /** Prints the report: with `--json` as it is, else as `render` draws it. */
+  print<R extends { schema: string }>(report: R, render: (report: R, page: Page) => string): void;
+  /** Says something beside the report, on standard error. */
+  note(text: string): void;
+  /** For whatever may take longer than a second. */
+  progress(text: string): Progress;
+  /**
+   * From this call on Ctrl-C does not end the process: it aborts the signal, whose reason is an error to throw once things are
+   * as they should be. A second Ctrl-C ends at once.
+   */
+  interruptible(): AbortSignal;
+}
+
+export function makeContext(globals: Globals, world: World): Context {
+  const page: Page = {
+    // Wider lines are not easier to read; narrower terminals are obeyed.
+    width: Math.max(40, Math.min(world.stdout.isTTY ? (world.stdout.columns ?? 80) : 80, 120)),
+    style: makeStyle(wantsColour(world.env, world.stdout.isTTY === true)),
+  };
+  return {
+    world,
+    json: globals.json,
+    state: resolve(globals.state ?? stateFolder(world.env, world.uid)),
+    async host() {
+      const { liveHost } = await import('../host/live/index.ts');
+      return liveHost(globals.root === undefined ? {} : { root: resolve(globals.root) });
+    },
+    print(report, render) {
+      world.stdout.write(`${globals.json ? toJson(report) : render(report, page).trimEnd()}\n`);
+    },
+    note: (text) => void world.stderr.write(`${text}\n`),
+    progress: (text) => startProgress(world.stderr, text),
+    interruptible() {
+      const stop = new AbortController();
+      process.once('SIGINT', () => stop.abort(new Interrupted()));
+      process.once('SIGTERM', () => stop.abort(new Interrupted()));
+      return stop.signal;
+    },
+  };
+}
+
+/** Where journals are kept when nobody says otherwise. Source: XDG Base Directory Specification 0.8 for users. */
+export function stateFolder(env: World['env'], uid: number): string {
+  if (uid === 0) return '/var/lib/sluice';
+  const base = env.XDG_STATE_HOME;
+  return join(base !== undefined && isAbsolute(base) ? base : join(env.HOME || homedir(), '.local', 'state'), 'sluice');
+}

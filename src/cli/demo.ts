@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+import { runInLab } from '../lab/index.ts';
+import type { Run } from './command.ts';
+import type { Context } from './context.ts';
+import { EXIT } from './exit.ts';
+import { devicesOf, ending, haveLab, jobEnvironment } from './lab.ts';
+import type { DemoReport, DemoStep } from './lab-reports.ts';
+import { type Page, table } from './output.ts';
+import { packageFolder, program } from './package.ts';
+
+/** Seconds that everything in the machine may take. */
+const LIMIT = 600;
+
+/** Boots the lab machine and runs itself in there, where it runs the verbs one by one. */
+export const run: Run<'lab demo'> = async ({ flavour }, cx) => {
+  if (cx.world.env.SLUICE_LAB_SHARE !== undefined) return await inside(cx);
+  const begin = Date.now();
+  const lab = await haveLab(cx, flavour);
+  const devices = devicesOf(lab);
+  cx.note(
+    `Booting a machine with VT-d and ${devices === 'nvme' ? 'an NVMe controller' : 'an igb network card and an NVMe controller'}: ${lab.abilities.version}, Linux ${lab.release}.`,
+  );
+  const pieces: Buffer[] = [];
+  const booting = cx.progress('booting the lab machine');
+  const result = await runInLab(lab, {
+    argv: [process.execPath, program(), 'lab', 'demo', ...(cx.json ? ['--json'] : [])],
+    env: { ...jobEnvironment(cx), SLUICE_DEMO_SPEC: demoSpec(devices) },
+    timeout: LIMIT,
+    devices,
+    onStdout(piece) {
+      booting.done();
+      if (cx.json) pieces.push(piece);
+      else cx.world.stdout.write(piece);
+    },
+    onStderr: (piece) => cx.world.stderr.write(piece),
+  }).finally(() => booting.done());
+  const code = ending(result);
+  const seconds = (Date.now() - begin) / 1000;
+  if (cx.json) {
+    const report = JSON.parse(Buffer.concat(pieces).toString()) as DemoReport;
+    cx.print<DemoReport>({ ...report, bootSeconds: result.bootSeconds, seconds }, () => '');
+  } else
+    cx.world.stdout.write(
+      `The machine was ready after ${result.bootSeconds.toFixed(1)} s and is gone again. In all: ${seconds.toFixed(1)} s.\n`,
+    );
+  return code;
+};
+
+function demoSpec(devices: 'igb+nvme' | 'nvme'): string {
+  return join(packageFolder(), 'examples', devices === 'nvme' ? 'demo-nvme.yaml' : 'demo.yaml');
+}
+
+/** In the machine: the same commands that one would type on a real host. What was begun is put back, whatever fails between. */
+async function inside(cx: Context): Promise<number> {
+  const spec = cx.world.env.SLUICE_DEMO_SPEC ?? demoSpec('igb+nvme');
+  const begin = Date.now();
+  const steps: DemoStep[] = [];
+  const step = async (purpose: string, ...argv: string[]): Promise<boolean> => {
+    if (!cx.json) cx.print<{ schema: string }>({ schema: '' }, (_, { style }) => style.bold(`\n$ sluice ${argv.join(' ')}`));
+    const started = Date.now();
+    const { code, last } = await runVerb(cx, argv);
+    steps.push({ command: `sluice ${argv.join(' ')}`, purpose, outcome: last, code, seconds: (Date.now() - started) / 1000 });
+    return code === EXIT.ok;
+  };
+  const planned = (await step('what is here', 'inspect')) && (await step('what would change', 'plan', spec));
+  if (planned) {
+    if (await step('do it', 'apply', spec)) await step('prove it', 'verify', 'demo');
+    await step('put it back', 'revert', 'demo');
+  }
+  const report: DemoReport = { schema: 'sluice/lab-demo/1', steps, seconds: (Date.now() - begin) / 1000 };
+  cx.print(report, showReport);
+  return steps.find(({ code }) => code !== EXIT.ok)?.code ?? EXIT.ok;
+}
+
+function showReport({ steps, seconds }: DemoReport, page: Page): string {
+  const { bold, green, red } = page.style;
+  const rows = steps.map(({ purpose, outcome, code, seconds }) => [
+    code === EXIT.ok ? green('ok') : red(`exit ${code}`),
+    purpose,
+    `${seconds.toFixed(1)} s`,
+    outcome,
+  ]);
+  const well = steps.every(({ code }) => code === EXIT.ok);
+  return `\n${bold('The whole way')}\n${table(page, [], rows)}\n${well ? green('All of it worked') : red('Not all of it worked')}, in ${seconds.toFixed(1)} s inside the machine.`;
+}
+
+/** Runs one verb as a program of its own and shows what it prints; with --json only the last line of it is kept. */
+function runVerb(cx: Context, argv: readonly string[]): Promise<{ code: number; last: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program(), ...argv], { stdio: ['ignore', 'pipe', cx.json ? 'ignore' : 'inherit'] });
+    let tail = '';
+    child.stdout.on('data', (piece: Buffer) => {
+      tail = (tail + piece.toString()).slice(-4000);
+      if (!cx.json) cx.world.stdout.write(piece);
+    });
+    child.on('error', reject);
+    child.on('close', (code) =>
+      resolve({ code: code ?? EXIT.bug, last: stripVTControlCharacters(tail).trimEnd().split('\n').at(-1)!.trim() }),
+    );
+  });
+}

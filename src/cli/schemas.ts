@@ -1,0 +1,34 @@
+import type * as z from 'zod/mini';
+
+export type JsonSchema = Record<string, unknown>;
+
+interface Entry {
+  /** What it describes. */
+  says: string;
+  load: () => Promise<JsonSchema>;
+}
+
+/**
+ * Every JSON Schema that `sluice schema` prints. A report's schema is the zod definition beside its type, and its name is what
+ * stands in the report: `inspect` for `schema: 'sluice/inspect/1'`. A change that a reader could stumble over gets another number.
+ */
+export const SCHEMAS: Readonly<Record<string, Entry>> = {
+  spec: { says: 'the file that describes a VM', load: async () => (await import('../plan/spec.ts')).specJsonSchema() },
+  'lab-setup': report('lab setup', async () => (await import('./lab-reports.ts')).labSetupReport),
+  'lab-run': report('lab run', async () => (await import('./lab-reports.ts')).labRunReport),
+  'lab-status': report('lab status', async () => (await import('./lab-reports.ts')).labStatusReport),
+  'lab-demo': report('lab demo', async () => (await import('./lab-reports.ts')).demoReport),
+  schemas: report('schema list', async () => (await import('./own-reports.ts')).schemasReport),
+  text: report('help, completion and man', async () => (await import('./own-reports.ts')).textReport),
+  error: report('any verb that ends with an error', async () => (await import('./own-reports.ts')).errorReport),
+};
+
+function report(command: string, type: () => Promise<z.ZodMiniType>): Entry {
+  return { says: `what ${command} prints with --json`, load: async () => toJsonSchema(await type()) };
+}
+
+/** JSON Schema (draft 2020-12) of a zod type, as its values are printed. */
+export async function toJsonSchema(type: z.ZodMiniType): Promise<JsonSchema> {
+  const { toJSONSchema } = await import('zod/mini');
+  return toJSONSchema(type, { io: 'output' }) as JsonSchema;
+}
