@@ -5,7 +5,7 @@ import { CAPABILITY, capabilityName, EXTENDED } from './names.ts';
 
 /** Something in a function's configuration space that is not as it should be. */
 export interface ConfigFinding {
-  is: 'absent' | 'short' | 'bad-pointer' | 'loop' | 'broken-chain' | 'unknown-layout' | 'cut-capability';
+  is: 'absent' | 'short' | 'bad-pointer' | 'loop' | 'broken-chain' | 'unknown-layout';
   /** Byte that it is about. */
   offset: number;
   says: string;

@@ -1,4 +1,4 @@
-import { bit, entry, field, reserved, reservedBytes, u8, u16, u32 } from '../bits/entry.ts';
+import { bit, bytes, entry, field, reserved, reservedBytes, u8, u16, u32 } from '../bits/entry.ts';
 
 /** The first 16 bytes, alike in every header type. */
 export const CommonHeader = entry(
@@ -48,7 +48,7 @@ export const Type0Header = entry(
   'Type 0 Header',
   { source: 'PCIe 6.0 §7.5.1.2', bits: 512 },
   {
-    Common: reservedBytes(0x00, 16),
+    Common: bytes(0x00, 16, 'The common header'),
     BAR0: u32(0x10, 'Base Address Register 0'),
     BAR1: u32(0x14, 'Base Address Register 1'),
     BAR2: u32(0x18, 'Base Address Register 2'),
@@ -73,7 +73,7 @@ export const Type1Header = entry(
   'Type 1 Header',
   { source: 'PCIe 6.0 §7.5.1.3', bits: 512 },
   {
-    Common: reservedBytes(0x00, 16),
+    Common: bytes(0x00, 16, 'The common header'),
     BAR0: u32(0x10, 'Base Address Register 0'),
     BAR1: u32(0x14, 'Base Address Register 1'),
     PrimaryBusNumber: u8(0x18, 'Primary Bus Number'),
