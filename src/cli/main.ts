@@ -2,6 +2,12 @@
 // Kept tiny: `sluice --version` loads nothing else.
 import { version } from './package.ts';
 
+// `sluice inspect | head` closes the pipe early. What is being done goes on to its end, unheard.
+for (const sink of [process.stdout, process.stderr])
+  sink.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+
 const argv = process.argv.slice(2);
 if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) process.stdout.write(`sluice ${version()}\n`);
 else {

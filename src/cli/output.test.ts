@@ -115,7 +115,7 @@ test('progress is one live line on a terminal, cut to its width and wiped in the
   now = 2500;
   progress.update('the second thing, which has a long name');
   progress.done('finished');
-  assert.deepEqual(to.written, ['\r\u001b[K| the second thing, which has ', '\r\u001b[K', 'finished\n']);
+  assert.deepEqual(to.written, ['\r\u001b[K| the second thing, which has', '\r\u001b[K', 'finished\n']);
 });
 
 test('progress is a plain line for each thing elsewhere', () => {

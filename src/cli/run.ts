@@ -12,7 +12,6 @@ import { VERBS } from './verbs.ts';
  * @returns the exit code
  */
 export async function runCommandLine(argv: readonly string[], world: World): Promise<number> {
-  for (const sink of [process.stdout, process.stderr]) sink.on('error', forgivePipe);
   let json = argv.includes('--json');
   try {
     const line = parseLine(argv, COMMANDS);
@@ -28,17 +27,10 @@ export async function runCommandLine(argv: readonly string[], world: World): Pro
     const { red } = makeStyle(wantsColour(world.env, world.stderr.isTTY === true));
     world.stderr.write(`${red('sluice:')} ${text}\n`);
     return exit;
-  } finally {
-    for (const sink of [process.stdout, process.stderr]) sink.off('error', forgivePipe);
   }
 }
 
 async function runVerb<V extends Verb>(verb: V, args: Record<string, unknown>, globals: Globals, world: World): Promise<number> {
   const { run } = await (VERBS[verb] as () => Promise<{ run: (args: unknown, cx: Parameters<Run<V>>[1]) => Promise<number> }>)();
   return await run(args, makeContext(globals, world));
-}
-
-/** `sluice inspect | head` closes the pipe early. What is being done goes on to its end, unheard. */
-function forgivePipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
 }

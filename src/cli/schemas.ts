@@ -14,6 +14,12 @@ interface Entry {
  */
 export const SCHEMAS: Readonly<Record<string, Entry>> = {
   spec: { says: 'the file that describes a VM', load: async () => (await import('../plan/spec.ts')).specJsonSchema() },
+  inspect: report('inspect', async () => (await import('./reports.ts')).inspectReport),
+  plan: report('plan', async () => (await import('./reports.ts')).planReport),
+  apply: report('apply', async () => (await import('./reports.ts')).applyReport),
+  verify: report('verify', async () => (await import('./reports.ts')).verifyReport),
+  revert: report('revert', async () => (await import('./reports.ts')).revertReport),
+  status: report('status', async () => (await import('./reports.ts')).statusReport),
   'lab-setup': report('lab setup', async () => (await import('./lab-reports.ts')).labSetupReport),
   'lab-run': report('lab run', async () => (await import('./lab-reports.ts')).labRunReport),
   'lab-status': report('lab status', async () => (await import('./lab-reports.ts')).labStatusReport),

@@ -58,8 +58,6 @@ for (const [name, { load }] of Object.entries(SCHEMAS))
 
 test('every verb that reports has a schema', () => {
   const reporting = Object.keys(COMMANDS).filter((verb) => !['schema', 'completion', 'man', 'lab shell'].includes(verb));
-  assert.deepEqual(
-    reporting.filter((verb) => !Object.hasOwn(SCHEMAS, verb.replace(' ', '-'))),
-    [],
-  );
+  const without = reporting.filter((verb) => !Object.hasOwn(SCHEMAS, verb.replace(' ', '-')));
+  assert.equal(without.join(', '), '');
 });
