@@ -1,0 +1,5 @@
+export * from './chains.ts';
+export * from './ioctls.ts';
+export * from './refusals.ts';
+export * from './structures.ts';
+export type * from './vfio.ts';
