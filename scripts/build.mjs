@@ -1,11 +1,11 @@
 // Builds everything: the rooms with tsc (dist/src, dist/test), then the command as one bundle with lazily loaded verbs (dist/bin).
 // Outputs whose source is gone are deleted first, so that no test of a deleted file runs.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fingerprint, root, stampBuild } from './prepare.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const before = fingerprint();
 const dist = join(root, 'dist');
 
 for (const part of ['src', 'test']) {
@@ -37,6 +37,10 @@ await build({
   platform: 'node',
   target: 'node20',
   external: ['koffi'],
+  // The package offers Node only CommonJS, which would bring `require` into the bundle; this is the same code as modules.
+  alias: { yaml: './node_modules/yaml/browser/index.js' },
   legalComments: 'none',
   logLevel: 'warning',
 });
+chmodSync(join(dist, 'bin', 'sluice.js'), 0o755);
+stampBuild(before);

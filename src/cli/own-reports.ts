@@ -31,3 +31,8 @@ export const errorReport: z.ZodMiniType<ErrorReport> = z.strictObject({
   message: z.string(),
   exit: z.int(),
 });
+
+/** JSON Schema (draft 2020-12) of a zod type, as its values are printed. */
+export function toJsonSchema(type: z.ZodMiniType): Record<string, unknown> {
+  return z.toJSONSchema(type, { io: 'output' }) as Record<string, unknown>;
+}

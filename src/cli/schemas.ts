@@ -30,11 +30,8 @@ export const SCHEMAS: Readonly<Record<string, Entry>> = {
 };
 
 function report(command: string, type: () => Promise<z.ZodMiniType>): Entry {
-  return { says: `what ${command} prints with --json`, load: async () => toJsonSchema(await type()) };
-}
-
-/** JSON Schema (draft 2020-12) of a zod type, as its values are printed. */
-export async function toJsonSchema(type: z.ZodMiniType): Promise<JsonSchema> {
-  const { toJSONSchema } = await import('zod/mini');
-  return toJSONSchema(type, { io: 'output' }) as JsonSchema;
+  return {
+    says: `what ${command} prints with --json`,
+    load: async () => (await import('./own-reports.ts')).toJsonSchema(await type()),
+  };
 }
