@@ -1,0 +1,21 @@
+import type { Picture } from '../host/picture.ts';
+import { ask, type Check, type Finding } from './check.ts';
+import { endpoint } from './rules/endpoint.ts';
+import { groupViable } from './rules/group-viable.ts';
+import { inGroup } from './rules/in-group.ts';
+import { interruptsRemapped } from './rules/interrupts-remapped.ts';
+import { iommuOn } from './rules/iommu-on.ts';
+import { notInUse } from './rules/not-in-use.ts';
+
+/** The questions that decide whether a function can be given to a guest, the most basic first. */
+export const ASSIGNABLE: readonly Check[] = [iommuOn, endpoint, inGroup, groupViable, interruptsRemapped, notInUse];
+
+/**
+ * Everything that stands in the way of giving this function to a guest. Without an IOMMU only that is told: the rest
+ * follows from it.
+ */
+export function judgeAssignment(picture: Picture, bdf: string): Finding[] {
+  const basic = ask(iommuOn, picture, bdf);
+  if (basic.is === 'fail') return [basic];
+  return [basic, ...ASSIGNABLE.slice(1).map((question) => ask(question, picture, bdf))];
+}

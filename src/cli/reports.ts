@@ -1,0 +1,244 @@
+import * as z from 'zod/mini';
+import type { Finding } from '../check/check.ts';
+import type { Inspection } from '../check/inspect.ts';
+import type { Done, Failure } from '../plan/apply.ts';
+import type { Verification } from '../plan/proof.ts';
+import type { Restored } from '../plan/revert.ts';
+import type { AppliedVm } from '../plan/status.ts';
+import type { Change } from '../plan/step.ts';
+
+// What inspect, plan, apply, verify, revert and status print with --json: the types, and their schemas beside them.
+
+const evidence = z.strictObject({ where: z.string(), text: z.string() });
+const finding: z.ZodMiniType<Finding> = z.strictObject({
+  id: z.string(),
+  asks: z.string(),
+  bdf: z.string(),
+  is: z.enum(['pass', 'fail', 'unknown', 'not-applicable']),
+  because: z.string(),
+  seen: z.array(evidence),
+  fix: z.optional(z.array(z.string())),
+}) as z.ZodMiniType<Finding>;
+const place = z.strictObject({ file: z.string(), line: z.int(), column: z.int() });
+const reading = z.strictObject({ what: z.string(), because: z.string() });
+
+export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
+  schema: z.literal('sluice/inspect/1'),
+  host: z.string(),
+  system: z.strictObject({
+    kernel: z.string(),
+    cmdline: z.string(),
+    guest: z.boolean(),
+    uid: z.int(),
+    memory: z.int(),
+    virtualization: z.optional(z.enum(['vmx', 'svm'])),
+  }),
+  kvm: z.strictObject({ usable: z.boolean(), because: z.string() }),
+  iommu: finding,
+  dmar: z.optional(
+    z.strictObject({
+      hostAddressWidth: z.int(),
+      flags: z.strictObject({ INTR_REMAP: z.boolean(), X2APIC_OPT_OUT: z.boolean(), DMA_CTRL_PLATFORM_OPT_IN_FLAG: z.boolean() }),
+      units: z.array(
+        z.strictObject({ segment: z.int(), registerBase: z.string(), includePciAll: z.boolean(), scopes: z.array(z.string()) }),
+      ),
+      reserved: z.array(z.strictObject({ segment: z.int(), base: z.string(), limit: z.string(), scopes: z.array(z.string()) })),
+      findings: z.array(z.string()),
+    }),
+  ),
+  units: z.array(
+    z.strictObject({
+      name: z.string(),
+      devices: z.int(),
+      version: z.optional(z.string()),
+      registerBase: z.optional(z.string()),
+      cap: z.optional(z.string()),
+      ecap: z.optional(z.string()),
+      can: z.optional(
+        z.strictObject({
+          widths: z.array(z.int()),
+          maximumGuestAddressWidth: z.int(),
+          cachingMode: z.boolean(),
+          interruptRemapping: z.boolean(),
+          passThrough: z.boolean(),
+          scalableMode: z.boolean(),
+          nested: z.boolean(),
+          deviceTlb: z.boolean(),
+          queuedInvalidation: z.boolean(),
+        }),
+      ),
+    }),
+  ),
+  groups: z.array(z.strictObject({ number: z.int(), devices: z.array(z.string()), type: z.optional(z.string()) })),
+  functions: z.array(
+    z.strictObject({
+      bdf: z.string(),
+      ids: z.string(),
+      class: z.string(),
+      kind: z.enum(['net', 'nvme', 'other']),
+      driver: z.optional(z.string()),
+      group: z.optional(z.int()),
+      unit: z.optional(z.string()),
+      interfaces: z.array(z.string()),
+      nvme: z.array(z.string()),
+      sriov: z.optional(
+        z.strictObject({ totalVFs: z.int(), firstVFOffset: z.int(), vfStride: z.int(), numVFs: z.optional(z.int()) }),
+      ),
+      physfn: z.optional(z.string()),
+      uses: z.array(
+        z.strictObject({ kind: z.enum(['mount', 'swap', 'default-route', 'vfio']), what: z.string(), where: z.string() }),
+      ),
+      assignable: z.strictObject({
+        is: z.enum(['ready', 'after-binding', 'blocked', 'unknown', 'bridge']),
+        because: z.string(),
+        findings: z.array(finding),
+      }),
+      vfs: z.optional(z.strictObject({ possible: z.int(), because: z.string() })),
+    }),
+  ),
+  unread: z.array(reading),
+}) as z.ZodMiniType<Inspection>;
+
+/** A step of a plan, for people. */
+export interface PlannedStep {
+  do: string;
+  title: string;
+  why: string;
+  changes: Change[];
+}
+const change = z.strictObject({ where: z.string(), from: z.string(), to: z.string() });
+
+export interface PlanReport {
+  schema: 'sluice/plan/1';
+  name: string;
+  /** Present when the spec can be served. */
+  plan?: {
+    devices: { bdf: string; kind: string; pf?: string | undefined; vf?: number | undefined; guest?: string | undefined }[];
+    steps: PlannedStep[];
+    argv: string[];
+    memlock: { bytes: number; text: string };
+    accel: 'kvm' | 'tcg';
+    rights: string[];
+    warnings: string[];
+  };
+  /** Why not, otherwise. */
+  refusals: (Finding & { at: { file: string; line: number; column: number } })[];
+}
+export const planReport: z.ZodMiniType<PlanReport> = z.strictObject({
+  schema: z.literal('sluice/plan/1'),
+  name: z.string(),
+  plan: z.optional(
+    z.strictObject({
+      devices: z.array(
+        z.strictObject({
+          bdf: z.string(),
+          kind: z.string(),
+          pf: z.optional(z.string()),
+          vf: z.optional(z.int()),
+          guest: z.optional(z.string()),
+        }),
+      ),
+      steps: z.array(z.strictObject({ do: z.string(), title: z.string(), why: z.string(), changes: z.array(change) })),
+      argv: z.array(z.string()),
+      memlock: z.strictObject({ bytes: z.int(), text: z.string() }),
+      accel: z.enum(['kvm', 'tcg']),
+      rights: z.array(z.string()),
+      warnings: z.array(z.string()),
+    }),
+  ),
+  refusals: z.array(
+    z.strictObject({
+      id: z.string(),
+      asks: z.string(),
+      bdf: z.string(),
+      is: z.enum(['pass', 'fail', 'unknown', 'not-applicable']),
+      because: z.string(),
+      seen: z.array(evidence),
+      fix: z.optional(z.array(z.string())),
+      at: place,
+    }),
+  ),
+}) as z.ZodMiniType<PlanReport>;
+
+const restored: z.ZodMiniType<Restored> = z.strictObject({
+  outcome: z.enum(['restored', 'nothing', 'incomplete']),
+  steps: z.array(
+    z.strictObject({
+      title: z.string(),
+      what: z.optional(z.string()),
+      failure: z.optional(z.string()),
+      hints: z.optional(z.array(z.string())),
+    }),
+  ),
+  restarted: z.boolean(),
+}) as z.ZodMiniType<Restored>;
+
+export interface ApplyReport {
+  schema: 'sluice/apply/1';
+  name: string;
+  outcome: 'applied' | 'restored' | 'refused';
+  steps: Done[];
+  seconds: number;
+  /** What failed, or why nothing was begun. */
+  failure?: Failure;
+  restored?: Restored;
+}
+export const applyReport: z.ZodMiniType<ApplyReport> = z.strictObject({
+  schema: z.literal('sluice/apply/1'),
+  name: z.string(),
+  outcome: z.enum(['applied', 'restored', 'refused']),
+  steps: z.array(z.strictObject({ title: z.string(), milliseconds: z.number() })),
+  seconds: z.number(),
+  failure: z.optional(
+    z.strictObject({ step: z.string(), because: z.string(), hints: z.array(z.string()), interrupted: z.boolean() }),
+  ),
+  restored: z.optional(restored),
+}) as z.ZodMiniType<ApplyReport>;
+
+export const verifyReport: z.ZodMiniType<Verification> = z.strictObject({
+  schema: z.literal('sluice/verify/1'),
+  name: z.string(),
+  is: z.enum(['proved', 'disproved', 'unknown']),
+  proofs: z.array(
+    z.strictObject({
+      level: z.enum(['host', 'vfio', 'guest']),
+      bdf: z.optional(z.string()),
+      claim: z.string(),
+      is: z.enum(['proved', 'disproved', 'unknown']),
+      because: z.string(),
+      seen: z.array(evidence),
+    }),
+  ),
+}) as z.ZodMiniType<Verification>;
+
+export interface RevertReport {
+  schema: 'sluice/revert/1';
+  name: string;
+  seconds: number;
+  restored: Restored;
+}
+export const revertReport: z.ZodMiniType<RevertReport> = z.strictObject({
+  schema: z.literal('sluice/revert/1'),
+  name: z.string(),
+  seconds: z.number(),
+  restored,
+}) as z.ZodMiniType<RevertReport>;
+
+export interface StatusReport {
+  schema: 'sluice/status/1';
+  state: string;
+  vms: AppliedVm[];
+}
+export const statusReport: z.ZodMiniType<StatusReport> = z.strictObject({
+  schema: z.literal('sluice/status/1'),
+  state: z.string(),
+  vms: z.array(
+    z.strictObject({
+      name: z.string(),
+      state: z.enum(['applied', 'begun', 'stale']),
+      pid: z.optional(z.int()),
+      devices: z.array(z.string()),
+      since: z.number(),
+    }),
+  ),
+}) as z.ZodMiniType<StatusReport>;

@@ -1,0 +1,80 @@
+import type { Host } from './host.ts';
+import { baseName, parseCount } from './parse.ts';
+
+/** One remapping unit that the kernel drives. */
+export interface IommuUnit {
+  /** `dmar0`, `ivhd0` ... */
+  name: string;
+  /** Functions behind it. */
+  devices: string[];
+  /** CAP_REG and ECAP_REG of a VT-d unit as 16 hexadecimal digits; absent for other kinds. */
+  cap?: string;
+  ecap?: string;
+  /** `1:0` */
+  version?: string;
+  /** Register base, hexadecimal without `0x`. */
+  address?: string;
+}
+
+export interface IommuGroup {
+  number: number;
+  /** Default domain type: `DMA`, `DMA-FQ`, `identity`. It stays so while VFIO owns the group. Absent when not readable. */
+  type?: string;
+  devices: string[];
+  reserved: { start: string; end: string; type: string }[];
+}
+
+/** Remapping units, sorted by name; empty when DMA remapping is off. Source: Linux Documentation/ABI/testing/sysfs-class-iommu*. */
+export async function readUnits(host: Host): Promise<IommuUnit[]> {
+  const units: IommuUnit[] = [];
+  for (const name of (await host.files.list('/sys/class/iommu')) ?? []) {
+    const at = `/sys/class/iommu/${name}`;
+    const devices = ((await host.files.list(`${at}/devices`)) ?? []).filter((device) => device.includes(':'));
+    const unit: IommuUnit = { name, devices };
+    const text = async (file: string) => (await host.files.readText(`${at}/intel-iommu/${file}`))?.trim();
+    const [cap, ecap, version, address] = await Promise.all(['cap', 'ecap', 'version', 'address'].map(text));
+    if (cap !== undefined) unit.cap = cap.padStart(16, '0');
+    if (ecap !== undefined) unit.ecap = ecap.padStart(16, '0');
+    if (version !== undefined) unit.version = version;
+    if (address !== undefined) unit.address = address;
+    units.push(unit);
+  }
+  return units;
+}
+
+/** IOMMU groups by number. Source: Linux Documentation/ABI/testing/sysfs-kernel-iommu_groups. */
+export async function readGroups(host: Host): Promise<IommuGroup[]> {
+  const names = (await host.files.list('/sys/kernel/iommu_groups')) ?? [];
+  const groups = await Promise.all(
+    names.map((name) => readGroup(host, parseCount(name, `/sys/kernel/iommu_groups/${name}`) ?? 0)),
+  );
+  return groups.filter((group) => group !== undefined).sort((a, b) => a.number - b.number);
+}
+
+/** One group, or undefined when there is none of that number. */
+export async function readGroup(host: Host, number: number): Promise<IommuGroup | undefined> {
+  const at = `/sys/kernel/iommu_groups/${number}`;
+  const devices = await host.files.list(`${at}/devices`);
+  if (devices === undefined) return undefined;
+  const [type, regions] = await Promise.all([host.files.readText(`${at}/type`), host.files.readText(`${at}/reserved_regions`)]);
+  const reserved = (regions ?? '')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((words) => words.length === 3)
+    .map(([start, end, kind]) => ({ start: start ?? '', end: end ?? '', type: kind ?? '' }));
+  const group: IommuGroup = { number, devices, reserved };
+  if (type !== undefined) group.type = type.trim();
+  return group;
+}
+
+/** The group of a function, or undefined when it has none. */
+export async function groupOf(host: Host, bdf: string): Promise<number | undefined> {
+  const to = await host.files.link(`/sys/bus/pci/devices/${bdf}/iommu_group`);
+  return to === undefined ? undefined : parseCount(baseName(to), `/sys/bus/pci/devices/${bdf}/iommu_group`);
+}
+
+/** The driver of a function, or undefined when none is bound. */
+export async function driverOf(host: Host, bdf: string): Promise<string | undefined> {
+  const to = await host.files.link(`/sys/bus/pci/devices/${bdf}/driver`);
+  return to === undefined ? undefined : baseName(to);
+}

@@ -1,0 +1,97 @@
+import { listFunctions, type PciFunction, readFunction } from './functions.ts';
+import type { Link } from './host.ts';
+import { type Host, HostError } from './host.ts';
+import { type IommuGroup, type IommuUnit, readGroups, readUnits } from './iommu.ts';
+import { type NvmeVirtualization, readNvmeVirtualization } from './nvme.ts';
+import { readSystem, type System } from './system.ts';
+import { readUsage, type Usage } from './usage.ts';
+
+/** What was read of a host: plain data, so that judging and planning are functions of it. */
+export interface Picture {
+  host: string;
+  system: System;
+  /** DMAR or IVRS, when firmware gives one and it may be read. */
+  firmwareTables: { signature: 'DMAR' | 'IVRS'; bytes: Uint8Array }[];
+  units: IommuUnit[];
+  groups: IommuGroup[];
+  functions: PciFunction[];
+  links: Link[];
+  /** By controller name, such as `nvme0`; only controllers that can be asked and have secondary controllers. */
+  nvme: Record<string, NvmeVirtualization>;
+  usage: Usage[];
+  kvm: { usable: boolean; because: string };
+  /** `allow_unsafe_interrupts` of vfio_iommu_type1; absent when the module is not loaded. */
+  allowUnsafeInterrupts?: boolean;
+  /** What could not be read, and what that means. */
+  unread: { what: string; because: string }[];
+}
+
+/**
+ * Looks at a whole host. Nothing is changed. A part that may not be read goes to `unread`.
+ * @throws HostError when the host has no readable PCI bus
+ */
+export async function readPicture(host: Host): Promise<Picture> {
+  const unread: Picture['unread'] = [];
+  /** A part that a host may keep from us: its absence is told, not guessed. */
+  const part = async <T>(what: string, read: () => Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      unread.push({ what, because: error.message });
+      return otherwise;
+    }
+  };
+  const bdfs = await listFunctions(host);
+  const functions = (await Promise.all(bdfs.map((bdf) => part(bdf, () => readFunction(host, bdf), undefined)))).filter(
+    (found) => found !== undefined,
+  );
+  for (const found of functions)
+    if (found.sriov !== undefined && found.sriov.numVFs === undefined)
+      unread.push({
+        what: `${found.bdf} sriov_numvfs`,
+        because: 'the kernel did not answer in time: a change of the VF count is under way and waits for a VF in use',
+      });
+  const [system, units, groups, links, usage, kvm] = await Promise.all([
+    readSystem(host),
+    part('/sys/class/iommu', () => readUnits(host), []),
+    part('/sys/kernel/iommu_groups', () => readGroups(host), []),
+    part('network interfaces', () => host.links.list(), []),
+    part('what uses the devices', () => readUsage(host), []),
+    host.hypervisor.kvm(),
+  ]);
+  if (system.uid !== 0)
+    unread.push({ what: 'open files of other users', because: 'not root: VFIO groups held by other users are not seen' });
+  const firmwareTables: Picture['firmwareTables'] = [];
+  for (const signature of ['DMAR', 'IVRS'] as const) {
+    const path = `/sys/firmware/acpi/tables/${signature}`;
+    const bytes = await part(path, () => host.files.read(path), undefined);
+    if (bytes !== undefined) firmwareTables.push({ signature, bytes });
+  }
+  const nvme: Picture['nvme'] = {};
+  for (const found of functions)
+    for (const controller of found.sriov === undefined ? [] : found.nvme) {
+      const state = await part(`/dev/${controller}`, () => readNvmeVirtualization(host, controller), undefined);
+      if (state !== undefined) nvme[controller] = state;
+    }
+  const unsafe = (await host.files.readText('/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts'))?.trim();
+  return {
+    host: host.name,
+    system,
+    firmwareTables,
+    units,
+    groups,
+    functions,
+    links,
+    nvme,
+    usage,
+    kvm,
+    ...(unsafe === undefined ? {} : { allowUnsafeInterrupts: unsafe === 'Y' }),
+    unread,
+  };
+}
+
+/** The function of an address, or undefined. */
+export function functionOf(picture: Picture, bdf: string): PciFunction | undefined {
+  return picture.functions.find((found) => found.bdf === bdf);
+}

@@ -1,0 +1,27 @@
+import type { Finding } from '../check/check.ts';
+import type { JournalDevice } from './journal.ts';
+import type { SourcePlace } from './spec.ts';
+import type { Step } from './step.ts';
+
+/** What apply would do, in order. A plan is plain data and depends on nothing but the spec and what was read of the host. */
+export interface Plan {
+  name: string;
+  stateFolder: string;
+  bootId: string;
+  devices: JournalDevice[];
+  steps: Step[];
+  /** RLIMIT_MEMLOCK of the QEMU process, as a calculation. */
+  memlock: { bytes: number; text: string; terms: { bytes: number; what: string; because: string }[] };
+  accel: 'kvm' | 'tcg';
+  /** What the user who applies it must be allowed to do. */
+  rights: string[];
+  warnings: string[];
+}
+
+/** Why there is no plan. */
+export interface Refusal extends Finding {
+  /** The place in the spec that asks for it. */
+  at: SourcePlace;
+}
+
+export type Planned = { plan: Plan } | { refusals: Refusal[] };

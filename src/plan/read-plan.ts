@@ -1,0 +1,43 @@
+import { type Host, HostError } from '../host/host.ts';
+import { readPicture } from '../host/picture.ts';
+import { readQemu } from '../qemu/index.ts';
+import type { Planned } from './plan.ts';
+import { type PlanInput, plan } from './planner.ts';
+import type { VmSpec } from './spec.ts';
+
+/** Where distributions put OVMF: code and template of its variables. */
+const OVMF: readonly { code: string; vars: string }[] = [
+  { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', vars: '/usr/share/OVMF/OVMF_VARS_4M.fd' },
+  { code: '/usr/share/OVMF/OVMF_CODE.fd', vars: '/usr/share/OVMF/OVMF_VARS.fd' },
+  { code: '/usr/share/edk2/ovmf/OVMF_CODE.fd', vars: '/usr/share/edk2/ovmf/OVMF_VARS.fd' },
+  { code: '/usr/share/edk2/x64/OVMF_CODE.4m.fd', vars: '/usr/share/edk2/x64/OVMF_VARS.4m.fd' },
+];
+
+/**
+ * Reads what a plan needs of a host, and plans. Nothing is changed.
+ * @param spec with absolute file names
+ * @throws HostError when the host cannot be read or QEMU is missing
+ */
+export async function readAndPlan(host: Host, spec: VmSpec, specFile: string, stateFolder: string): Promise<Planned> {
+  const [picture, qemu] = await Promise.all([readPicture(host), readQemu(host.hypervisor)]);
+  const missingFiles: string[] = [];
+  for (const file of [spec.disk, spec.kernel, spec.initrd])
+    if (file !== undefined && !(await host.files.exists(file))) missingFiles.push(file);
+  const input: PlanInput = { spec, specFile, picture, qemu, stateFolder, missingFiles };
+  if (spec.firmware === 'ovmf') {
+    for (const ovmf of OVMF)
+      if (input.ovmf === undefined && (await host.files.exists(ovmf.code)) && (await host.files.exists(ovmf.vars)))
+        input.ovmf = ovmf;
+  }
+  return plan(input);
+}
+
+/** @throws HostError when the process may not change this host: steps need root */
+export async function requireRoot(host: Host): Promise<void> {
+  const uid = /^Uid:\s+\d+\s+(\d+)/m.exec((await host.files.readText('/proc/self/status')) ?? '')?.[1];
+  if (uid !== '0')
+    throw new HostError(
+      'apply and revert',
+      `they change the host and need root; this is user ${uid ?? '?'}. Run them with sudo; plan shows every change first`,
+    );
+}

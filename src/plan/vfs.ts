@@ -1,0 +1,65 @@
+import { judgeAssignment } from '../check/assignable.ts';
+import type { Finding } from '../check/check.ts';
+import type { PciFunction } from '../host/functions.ts';
+import { functionOf, type Picture } from '../host/picture.ts';
+import { formatBdf, parseBdf, vfAddresses } from '../pci/index.ts';
+
+/** How the wanted VFs of one PF are got. */
+export type VfChoice =
+  /** `create` is the new NumVFs, absent when existing VFs serve. `vfs` are numbers and addresses, one per wanted VF. */
+  { create?: number; vfs: { vf: number; bdf: string }[] } | { refused: Finding };
+
+/**
+ * Chooses VFs of a PF that has SR-IOV. NumVFs changes only from 0, so where VFs exist only free ones of them can be taken.
+ * Addresses of VFs to come follow from First VF Offset and VF Stride (PCIe 6.0 §9.3.3.9, §9.3.3.10); both may change with
+ * NumVFs, so apply compares them with what appeared.
+ */
+export function chooseVfs(picture: Picture, pf: PciFunction, wanted: number): VfChoice {
+  const { sriov } = pf;
+  const at = `/sys/bus/pci/devices/${pf.bdf}`;
+  const refuse = (id: string, because: string, seen: Finding['seen'], fix: string[]): VfChoice => ({
+    refused: { id, asks: 'Can that many VFs be had?', bdf: pf.bdf, is: 'fail', because, seen, fix },
+  });
+  if (sriov === undefined) throw new Error(`${pf.bdf} has no SR-IOV`);
+  const total = { where: `${at}/sriov_totalvfs`, text: String(sriov.totalVFs) };
+  const present = { where: `${at}/sriov_numvfs`, text: sriov.numVFs === undefined ? 'no answer in time' : String(sriov.numVFs) };
+  if (sriov.numVFs === undefined)
+    return refuse(
+      'sriov/numvfs',
+      'its number of VFs could not be read: a change is under way and waits for a VF in use',
+      [present],
+      ['stop the guest that holds a VF of it'],
+    );
+  if (wanted > sriov.totalVFs)
+    return refuse(
+      'sriov/count',
+      `${wanted} VFs are wanted and TotalVFs is ${sriov.totalVFs}`,
+      [total, present],
+      [`ask for at most ${sriov.totalVFs}`],
+    );
+  if (sriov.numVFs === 0) {
+    const address = parseBdf(pf.bdf);
+    if (address === undefined) throw new Error(`${pf.bdf} is no address`);
+    const layout = { FirstVFOffset: sriov.firstVFOffset, VFStride: sriov.vfStride };
+    return { create: wanted, vfs: vfAddresses(address, layout, wanted).map((bdf, vf) => ({ vf, bdf: formatBdf(bdf) })) };
+  }
+  const candidates = pf.virtfns.map((bdf, vf) => ({ bdf, vf, in: inUse(picture, bdf) }));
+  const free = candidates.filter((candidate) => candidate.in === undefined);
+  if (free.length >= wanted) return { vfs: free.slice(0, wanted).map(({ bdf, vf }) => ({ bdf, vf })) };
+  const busy = candidates.filter((candidate) => candidate.in !== undefined);
+  return refuse(
+    'sriov/numvfs',
+    `${wanted} VFs are wanted; ${sriov.numVFs} exist and ${free.length} of them are free, and the kernel changes NumVFs only through 0, which would take the VFs from their users`,
+    [present, total, ...busy.map(({ bdf, in: why }) => ({ where: bdf, text: why ?? '' }))],
+    ['free VFs that are in use', `when none of them is needed: echo 0 > ${at}/sriov_numvfs, then plan again`],
+  );
+}
+
+/** Why a VF cannot be taken, or undefined when it is free. */
+function inUse(picture: Picture, bdf: string): string | undefined {
+  const vf = functionOf(picture, bdf);
+  if (vf === undefined) return 'could not be read';
+  const up = vf.interfaces.find((name) => picture.links.find((link) => link.name === name)?.up);
+  if (up !== undefined) return `its interface ${up} is up on the host`;
+  return judgeAssignment(picture, bdf).find((finding) => finding.is === 'fail')?.because;
+}
