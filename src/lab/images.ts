@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { type Member, withFolders, writeCpio } from './cpio.ts';
+import { LabError } from './errors.ts';
+import { exec, execBytes } from './exec.ts';
+import { GUEST_INIT, GUEST_SHUTDOWN, L1_INIT, L1_JOB } from './init-scripts.ts';
+import { parseLdd } from './libraries.ts';
+import { loadOrder, type ModuleIndex, parseModules } from './modules.ts';
+import type { Unpacked } from './unpacked.ts';
+
+/** Needed before the root is there, then what udev would load for the devices and the processor. */
+const L1_MODULES = ['virtio_pci', 'virtio_console', '9pnet_virtio', '9p', 'overlay', 'igb', 'nvme', 'kvm_amd'];
+/** The vIOMMU before the functions behind it; `button` and `evdev` so that a power-off from QEMU's monitor is heard. */
+const GUEST_MODULES = ['virtio_pci', 'virtio_iommu?', 'virtio_console', 'igbvf', 'nvme', 'button?', 'evdev?'];
+
+const script = (path: string, text: string): Member => ({ path, mode: 0o755, content: new TextEncoder().encode(text) });
+const compress = promisify(gzip);
+
+/** What images are made from. */
+export interface Ingredients {
+  unpacked: Unpacked;
+  /** Absolute path of the modules folder of the kernel. */
+  modules: string;
+  /** Absolute path of an `xz`. */
+  xz: string;
+}
+
+async function moduleMembers({ modules, xz, unpacked }: Ingredients, names: readonly string[]): Promise<Member[]> {
+  const index: ModuleIndex = parseModules(
+    await readFile(join(modules, 'modules.dep'), 'utf8'),
+    await readFile(join(modules, 'modules.builtin'), 'utf8'),
+  );
+  const members: Member[] = [];
+  const lines: string[] = [];
+  for (const file of loadOrder(index, names)) {
+    const path = join(modules, file);
+    const form = /\.ko(\.\w+)?$/.exec(file);
+    if (form === null || (form[1] !== undefined && form[1] !== '.xz'))
+      throw new LabError(`${path}: a module in a form that is not known here`);
+    const content = form[1] === '.xz' ? await execBytes(xz, ['-dc', path], unpacked.env()) : await readFile(path);
+    const name = basename(file, form[1] ?? '');
+    members.push({ path: `mod/${name}`, mode: 0o644, content });
+    lines.push(`${name}\n`);
+  }
+  members.push({ path: 'modules', mode: 0o644, content: new TextEncoder().encode(lines.join('')) });
+  return members;
+}
+
+async function busybox({ unpacked }: Ingredients, except: readonly string[]): Promise<Member[]> {
+  const path = join(unpacked.root, unpacked.program('busybox'));
+  const applets = (await execBytes(path, ['--list'])).toString().split('\n').filter(Boolean);
+  return [
+    { path: 'bin/busybox', mode: 0o755, content: await readFile(path) },
+    ...applets
+      .filter((name) => name !== 'busybox' && !except.includes(name))
+      .map((name) => ({ path: `bin/${name}`, mode: 0o777, target: 'busybox' })),
+  ];
+}
+
+/** Stored, not deflated: an emulated processor takes longer to inflate than QEMU to load the difference. */
+async function image(members: readonly Member[]): Promise<Buffer> {
+  return compress(writeCpio(withFolders(members)), { level: 0 });
+}
+
+/** L1's initramfs in a gzip frame. @throws LabError */
+export async function buildInitrd(from: Ingredients): Promise<Buffer> {
+  return image([
+    ...(await busybox(from, [])),
+    ...(await moduleMembers(from, L1_MODULES)),
+    script('init', L1_INIT),
+    script('job.sh', L1_JOB),
+  ]);
+}
+
+/** Initramfs for the guest that L1 starts: busybox, drivers of virtual functions, and Debian's own guest agent. @throws LabError */
+export async function buildGuestInitrd(from: Ingredients): Promise<Buffer> {
+  const agent = join(from.unpacked.root, from.unpacked.program('qemu-ga'));
+  const { files, missing } = parseLdd((await exec('ldd', [agent], { env: from.unpacked.env() })).stdout);
+  if (missing.length > 0)
+    throw new LabError(
+      `the guest agent lacks the libraries ${missing.join(' ')}: apt-get install qemu-guest-agent would bring them`,
+    );
+  const libraries: Member[] = [];
+  for (const file of files) {
+    const path = basename(file).startsWith('ld-') ? file.slice(1) : `lib/${basename(file)}`;
+    libraries.push({ path, mode: 0o755, content: await readFile(file) });
+  }
+  return image([
+    ...['dev', 'proc', 'sys', 'run', 'tmp', 'etc', 'root', 'mnt'].map((path) => ({ path, mode: 0o755 })),
+    { path: 'var/run', mode: 0o777, target: '../run' },
+    ...(await busybox(from, ['shutdown'])),
+    ...(await moduleMembers(from, GUEST_MODULES)),
+    ...libraries,
+    { path: 'bin/qemu-ga', mode: 0o755, content: await readFile(agent) },
+    ...['poweroff', 'halt', 'reboot'].map((name) => ({ path: `sbin/${name}`, mode: 0o777, target: '../bin/busybox' })),
+    script('sbin/shutdown', GUEST_SHUTDOWN),
+    script('init', GUEST_INIT),
+  ]);
+}
