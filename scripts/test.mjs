@@ -83,7 +83,7 @@ async function runFiles(list, concurrency, each) {
   if (!each)
     console.log(
       [...rooms]
-        .sort()
+        .sort(([a], [b]) => a.localeCompare(b))
         .map(([room, tests]) => `  ${room} ${tests}`)
         .join('\n'),
     );
