@@ -35,3 +35,26 @@ export function hostError(subject: string, tried: string, error: unknown): unkno
   const errno = errnoOf(error);
   return errno === undefined ? error : new HostError(subject, `cannot ${tried}`, errno);
 }
+
+/** The errno behind a message of the C library in the C locale, for the few that a program's answer can carry. */
+export function errnoOfText(text: string): string | undefined {
+  const { EPERM, ENOENT, EIO, ENXIO, EACCES, EBUSY, ENODEV, EINVAL, ENOSPC, ERANGE, EOPNOTSUPP, ENOMEM, EEXIST } =
+    constants.errno;
+  const messages: [string, number][] = [
+    ['Operation not permitted', EPERM],
+    ['No such file or directory', ENOENT],
+    ['Input/output error', EIO],
+    ['No such device or address', ENXIO],
+    ['Permission denied', EACCES],
+    ['Device or resource busy', EBUSY],
+    ['No such device', ENODEV],
+    ['Invalid argument', EINVAL],
+    ['No space left on device', ENOSPC],
+    ['Numerical result out of range', ERANGE],
+    ['Operation not supported', EOPNOTSUPP],
+    ['Cannot allocate memory', ENOMEM],
+    ['File exists', EEXIST],
+  ];
+  const found = messages.find(([message]) => text.endsWith(message));
+  return found && errnoName(found[1]);
+}

@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process';
-import { lstat } from 'node:fs/promises';
-import { constants } from 'node:os';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { access, constants, stat } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
 import { HostError } from '../host.ts';
-import { errnoName, hostError, isAbsent } from './errors.ts';
+import { hostError, isAbsent } from './errors.ts';
 
 /**
  * Attributes whose reader takes the device's lock (`sriov_numvfs_show` and, in many kernels, `driver_override_show`). While a
@@ -13,75 +14,111 @@ export function mayBlock(path: string): boolean {
 }
 
 /**
- * Reads a file in a process of its own. A reader that blocks in our thread pool would keep this process from ending even after
- * `exit`, since its threads are joined there; a child that blocks is left behind and ends when the kernel lets it go.
+ * Reads one-line attributes in a process of its own. A reader that blocks in our thread pool would keep this process from
+ * ending even after `exit`, since its threads are joined there; a child that blocks is left behind and ends when the kernel
+ * lets it go. One child serves many reads: starting one costs far more than a read.
+ */
+class GuardedReader {
+  #child: ChildProcessByStdio<Writable, Readable, null> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** @throws HostError `ETIMEDOUT`; undefined when the file could not be read, for a reason that this does not tell */
+  async read(path: string, limit: number): Promise<string | undefined> {
+    const turn = this.#turn.then(() => this.#ask(path, limit));
+    this.#turn = turn.catch(() => undefined);
+    return await turn;
+  }
+
+  async #ask(path: string, limit: number): Promise<string | undefined> {
+    const child = this.#start();
+    return await new Promise((resolve, reject) => {
+      let text = '';
+      const finish = (act: () => void): void => {
+        clearTimeout(timer);
+        child.stdout.off('data', take);
+        child.off('error', fail);
+        child.off('close', closed);
+        unref(child);
+        act();
+      };
+      const take = (piece: Buffer): void => {
+        text += piece.toString();
+        if (text.endsWith('\n')) finish(() => resolve(text.startsWith('+') ? text.slice(1) : undefined));
+      };
+      const fail = (error: unknown): void => {
+        this.#child = undefined;
+        finish(() => reject(hostError('sh', 'start', error)));
+      };
+      const closed = (): void => fail(new Error('it ended'));
+      const timer = setTimeout(() => {
+        this.#child = undefined;
+        child.kill('SIGKILL');
+        child.stdin.destroy();
+        child.stdout.destroy();
+        finish(() =>
+          reject(
+            new HostError(
+              path,
+              `the kernel has not answered this read for ${limit} ms: the device is being changed`,
+              'ETIMEDOUT',
+            ),
+          ),
+        );
+      }, limit);
+      ref(child);
+      child.stdout.on('data', take);
+      child.on('error', fail);
+      child.on('close', closed);
+      child.stdin.write(`${path}\n`);
+    });
+  }
+
+  #start(): ChildProcessByStdio<Writable, Readable, null> {
+    if (this.#child !== undefined) return this.#child;
+    const child = spawn('sh', ['-c', LOOP], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+    child.stdin.on('error', () => {}); // its end is told by `close`
+    this.#child = child;
+    return child;
+  }
+}
+
+/** Reads paths, one a line; answers `+` and the first line of the file, or `-`. Built-ins of the shell only: no process for each. */
+const LOOP = `while IFS= read -r path; do
+  if { IFS= read -r text || [ -n "$text" ]; } < "$path"; then printf '+%s\\n' "$text"; else echo -; fi
+done`;
+
+/** Whether this process waits for the child. */
+function ref(child: ChildProcessByStdio<Writable, Readable, null>): void {
+  child.ref();
+  (child.stdout as Socket).ref();
+}
+
+function unref(child: ChildProcessByStdio<Writable, Readable, null>): void {
+  child.unref();
+  (child.stdout as Socket).unref();
+  (child.stdin as unknown as Socket).unref();
+}
+
+const reader = new GuardedReader();
+
+/**
+ * Reads a one-line attribute that may block, within a time.
  *
  * @param limit milliseconds
- * @returns the content, or undefined when there is no such file
+ * @returns the line with its newline, or undefined when there is no such file
  * @throws HostError `ETIMEDOUT`
  */
 export async function readGuarded(path: string, limit: number): Promise<Uint8Array | undefined> {
   try {
-    await lstat(path);
+    const found = await stat(path);
+    if (found.isDirectory()) throw new HostError(path, 'cannot read', 'EISDIR');
+    await access(path, constants.R_OK);
   } catch (error) {
+    if (error instanceof HostError) throw error;
     if (isAbsent(error)) return undefined;
     throw hostError(path, 'read', error);
   }
-  return await new Promise((resolve, reject) => {
-    const child = spawn('cat', ['--', path], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, LC_ALL: 'C' },
-      detached: true,
-    });
-    const out: Buffer[] = [];
-    let complaint = '';
-    child.stdout.on('data', (piece: Buffer) => out.push(piece));
-    child.stderr.on('data', (piece: Buffer) => {
-      complaint += piece.toString();
-    });
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL');
-      child.stdout.destroy();
-      child.stderr.destroy();
-      child.unref();
-      reject(
-        new HostError(path, `the kernel has not answered this read for ${limit} ms: the device is being changed`, 'ETIMEDOUT'),
-      );
-    }, limit);
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      reject(hostError('cat', 'start', error));
-    });
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      if (code === 0) return resolve(Buffer.concat(out));
-      const why = complaint.trim().split(': ').at(-1) ?? '';
-      const errno = errnoOfText(why);
-      if (errno === 'ENOENT') return resolve(undefined);
-      reject(new HostError(path, errno ? 'cannot read' : `cannot read: ${why}`, errno));
-    });
-  });
-}
-
-/** The errno behind a message of the C library in the C locale, for the few that a program's answer can carry. */
-export function errnoOfText(text: string): string | undefined {
-  const { EPERM, ENOENT, EIO, ENXIO, EACCES, EBUSY, ENODEV, EINVAL, ENOSPC, ERANGE, EOPNOTSUPP, ENOMEM, EEXIST } =
-    constants.errno;
-  const messages: [string, number][] = [
-    ['Operation not permitted', EPERM],
-    ['No such file or directory', ENOENT],
-    ['Input/output error', EIO],
-    ['No such device or address', ENXIO],
-    ['Permission denied', EACCES],
-    ['Device or resource busy', EBUSY],
-    ['No such device', ENODEV],
-    ['Invalid argument', EINVAL],
-    ['No space left on device', ENOSPC],
-    ['Numerical result out of range', ERANGE],
-    ['Operation not supported', EOPNOTSUPP],
-    ['Cannot allocate memory', ENOMEM],
-    ['File exists', EEXIST],
-  ];
-  const found = messages.find(([message]) => text.endsWith(message));
-  return found && errnoName(found[1]);
+  const line = path.includes('\n') ? undefined : await reader.read(path, limit);
+  if (line === undefined) throw new HostError(path, 'cannot read');
+  return Buffer.from(line);
 }

@@ -1,5 +1,5 @@
 import { HostError, type Link, type Links, type VfSettings } from '../host.ts';
-import { errnoOfText } from './guarded.ts';
+import { errnoOfText } from './errors.ts';
 import { demand } from './programs.ts';
 
 /** Network interfaces through the program `ip` of iproute2. */

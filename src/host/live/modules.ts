@@ -1,5 +1,5 @@
 import type { HostFiles, Modules } from '../host.ts';
-import { errnoOfText } from './guarded.ts';
+import { errnoOfText } from './errors.ts';
 import { demand } from './programs.ts';
 
 /** Kernel modules through /proc/modules, modprobe and rmmod. */
