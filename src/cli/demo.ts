@@ -86,18 +86,30 @@ function showReport({ steps, seconds }: DemoReport, page: Page): string {
   return `\n${bold('The whole way')}\n${table(page, [], rows)}\n${well ? green('All of it worked') : red('Not all of it worked')}, in ${seconds.toFixed(1)} s inside the machine.`;
 }
 
-/** Runs one verb as a program of its own and shows what it prints; with --json only the last line of it is kept. */
+/**
+ * Runs one verb as a program of its own and shows what it prints; with --json only the last line of that is kept. What it says on
+ * standard error is shown when it fails: before that it is only about what it is doing.
+ */
 function runVerb(cx: Context, argv: readonly string[]): Promise<{ code: number; last: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program(), ...argv], { stdio: ['ignore', 'pipe', cx.json ? 'ignore' : 'inherit'] });
+    const child = spawn(process.execPath, [program(), ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
     let tail = '';
+    let said = '';
     child.stdout.on('data', (piece: Buffer) => {
       tail = (tail + piece.toString()).slice(-4000);
       if (!cx.json) cx.world.stdout.write(piece);
     });
+    child.stderr.on('data', (piece: Buffer) => {
+      said = (said + piece.toString()).slice(-20_000);
+    });
     child.on('error', reject);
-    child.on('close', (code) =>
-      resolve({ code: code ?? EXIT.bug, last: stripVTControlCharacters(tail).trimEnd().split('\n').at(-1)!.trim() }),
-    );
+    child.on('close', (code) => {
+      if (code !== EXIT.ok) cx.note(said.trimEnd());
+      resolve({ code: code ?? EXIT.bug, last: lastLine(tail) || lastLine(said) });
+    });
   });
+}
+
+function lastLine(text: string): string {
+  return stripVTControlCharacters(text).trimEnd().split('\n').at(-1)!.trim();
 }
