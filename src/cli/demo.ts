@@ -12,6 +12,7 @@ import { packageFolder, program } from './package.ts';
 
 /** Seconds that everything in the machine may take. */
 const LIMIT = 600;
+const NEWLINE = 10;
 
 /** Boots the lab machine and runs itself in there, where it runs the verbs one by one. */
 export const run: Run<'lab demo'> = async ({ flavour }, cx) => {
@@ -23,19 +24,21 @@ export const run: Run<'lab demo'> = async ({ flavour }, cx) => {
     `Booting a machine with VT-d and ${devices === 'nvme' ? 'an NVMe controller' : 'an igb network card and an NVMe controller'}: ${lab.abilities.version}, Linux ${lab.release}.`,
   );
   const pieces: Buffer[] = [];
-  const booting = cx.progress('booting the lab machine');
+  let waiting = cx.progress('booting the lab machine');
   const result = await runInLab(lab, {
     argv: [process.execPath, program(), 'lab', 'demo', ...(cx.json ? ['--json'] : [])],
     env: { ...jobEnvironment(cx), SLUICE_DEMO_SPEC: demoSpec(devices) },
     timeout: LIMIT,
     devices,
     onStdout(piece) {
-      booting.done();
+      waiting.done();
       if (cx.json) pieces.push(piece);
       else cx.world.stdout.write(piece);
+      // A live line may only begin where a line has ended; elsewhere than on a terminal it would repeat itself.
+      if (cx.world.stderr.isTTY && piece.at(-1) === NEWLINE) waiting = cx.progress('working in the lab machine');
     },
     onStderr: (piece) => cx.world.stderr.write(piece),
-  }).finally(() => booting.done());
+  }).finally(() => waiting.done());
   const code = ending(result);
   const seconds = (Date.now() - begin) / 1000;
   if (cx.json) {
