@@ -71,7 +71,7 @@ test('a real agent reads files, those of procfs too', options, async () => {
   const content = Uint8Array.from({ length: 200_000 }, (_, i) => (i * 7) & 0xff);
   writeFileSync(join(home, 'file'), content);
   const guest = await connectAgent(host, socket, 10_000);
-  assert.deepEqual(await guest.readFile(join(home, 'file')), content);
+  assert.ok(Buffer.from(content).equals(await guest.readFile(join(home, 'file'))));
   assert.match(Buffer.from(await guest.readFile('/proc/interrupts')).toString(), /CPU0/);
   await assert.rejects(guest.readFile(join(home, 'none')), (error) => error instanceof QmpError);
   guest.close();

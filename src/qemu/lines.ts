@@ -22,6 +22,8 @@ export class LineBuffer {
       this.#held += piece.length;
       if (this.#held > this.#limit) throw new RangeError(`a line is longer than ${this.#limit} characters`);
       if (piece !== '') this.#parts.push(piece);
+      // A peer that sends single characters must not cost a string object for each.
+      if (this.#parts.length > 64 + this.#held / 256) this.#parts = [this.#parts.join('')];
       if (i === pieces.length - 1) break;
       const line = this.#parts.join('');
       lines.push(line.endsWith('\r') ? line.slice(0, -1) : line);

@@ -250,3 +250,9 @@ test('a line of the limit is taken and one character more is not', () => {
     buffer.push('cd');
   }, RangeError);
 });
+
+test('a long line is taken from single characters, in time', () => {
+  const buffer = new LineBuffer(2 ** 20);
+  for (let i = 0; i < 2 ** 18; i++) assert.deepEqual(buffer.push('ab'), []);
+  assert.equal(buffer.push('\n')[0], 'ab'.repeat(2 ** 18));
+});
