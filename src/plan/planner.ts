@@ -137,6 +137,11 @@ function planWhole(spec: VmSpec, draft: Draft): void {
       continue;
     }
     refuseFailing(draft, device.at, judgeAssignment(draft.picture, found.bdf));
+    for (const name of found.interfaces)
+      if (draft.picture.links.some((link) => link.name === name && link.up))
+        draft.warnings.push(
+          `${name} is up and leaves the host; revert sets it up again, but its addresses and routes must come from the host's network configuration`,
+        );
     addDevice(draft, device.at, {
       bdf: found.bdf,
       kind: kindOfDevice(found),

@@ -10,7 +10,7 @@ type Bind = StepOf<'bind'>;
  * whether or not a driver took the function.
  * Source: Linux Documentation/ABI/testing/sysfs-bus-pci.
  */
-export const bind: StepKind<Bind, Binding> = {
+export const bind: StepKind<Bind, Binding & { up?: string[] }> = {
   title: (step) => `bind ${step.bdf} to ${step.driver}`,
   changes: (step) => [
     { where: override(step.bdf), from: step.was.driverOverride ?? '(null)', to: step.driver },
@@ -23,7 +23,8 @@ export const bind: StepKind<Bind, Binding> = {
     const now = await binding(host, step.bdf);
     if (now === undefined) throw new StepError(`${step.bdf} is not there`);
     await refuseUnviable(host, step);
-    return now;
+    const up = await interfacesUp(host, step.bdf);
+    return up.length === 0 ? now : { ...now, up };
   },
   async run(host, step, cx) {
     await host.files.write(override(step.bdf), `${step.driver}\n`);
@@ -59,6 +60,13 @@ export const bind: StepKind<Bind, Binding> = {
       done.push(`bound to ${old.driver}`);
       await cx.reached(`${step.bdf} bound again`);
     }
+    // Its driver brings the interface back, but down.
+    for (const name of old.up ?? []) {
+      if (!(await comesBack(host, name))) continue;
+      await host.links.setUp(name, true);
+      done.push(`${name} up`);
+      await cx.reached(`${name} up again`);
+    }
     return done.length === 0 ? undefined : `${step.bdf}: ${done.join(', ')}`;
   },
 };
@@ -90,4 +98,22 @@ async function refuseUnviable(host: Host, step: Bind): Promise<void> {
     throw new StepError(
       `group ${group.number} of ${step.bdf} is not viable: ${blocking.map(({ bdf, driver }) => `${bdf} (driver ${driver})`).join(', ')} is used by the host`,
     );
+}
+
+async function interfacesUp(host: Host, bdf: string): Promise<string[]> {
+  const names = (await host.files.list(`/sys/bus/pci/devices/${bdf}/net`)) ?? [];
+  const links = names.length === 0 ? [] : await host.links.list();
+  return links.filter((link) => names.includes(link.name) && link.up).map((link) => link.name);
+}
+
+/** Milliseconds for a driver to make its interface, and for the system to name it. */
+const PATIENCE = 3000;
+
+/** Whether an interface is there and down, now or soon. */
+async function comesBack(host: Host, name: string): Promise<boolean> {
+  for (const deadline = host.clock.now() + PATIENCE; host.clock.now() < deadline; await host.clock.sleep(100)) {
+    const link = (await host.links.list()).find((candidate) => candidate.name === name);
+    if (link !== undefined) return !link.up;
+  }
+  return false;
 }

@@ -1,5 +1,6 @@
-import { type Channel, type Host, HostError, type Link, type NvmeCommand, type VfSettings } from '../../src/host/host.ts';
-import { bdfOf, formatBdf, parseBdf, routingId } from '../../src/pci/index.ts';
+import { type Channel, type Host, HostError, type Link, type NvmeCommand, type VfSettings } from '../src/host/host.ts';
+import { bdfOf, formatBdf, parseBdf, routingId } from '../src/pci/index.ts';
+import { recordedQemu } from './qemu.ts';
 
 /**
  * A small machine for tests: an in-memory sysfs that behaves as the kernel does where plan, apply and revert depend on it
@@ -98,7 +99,7 @@ function tree(state: FakeState): Map<string, string> {
     if (fn.driver !== undefined) put(`${dir}/driver`, `-> ../../../bus/pci/drivers/${fn.driver}`);
     if (fn.driver === 'vfio-pci') put(`/dev/vfio/${fn.group}`, '');
     if (fn.physfn !== undefined) put(`${dir}/physfn`, `-> ../${fn.physfn}`);
-    if (fn.net !== undefined) {
+    if (hasNet(fn)) {
       put(`${dir}/net/${fn.net.name}`, '');
       put(`/sys/class/net/${fn.net.name}`, `-> ../../devices/pci0000:00/${fn.bdf}/net/${fn.net.name}`);
     }
@@ -130,6 +131,11 @@ function tree(state: FakeState): Map<string, string> {
   return at;
 }
 
+/** Its interface is there while its own driver has it. */
+function hasNet(fn: FakeFunction): fn is FakeFunction & { net: NonNullable<FakeFunction['net']> } {
+  return fn.net !== undefined && fn.driver !== undefined && fn.driver !== 'vfio-pci';
+}
+
 function vfOf(pf: FakeFunction, n: number): string {
   const bdf = parseBdf(pf.bdf);
   if (bdf === undefined || pf.sriov === undefined) throw new Error('not a PF');
@@ -151,7 +157,7 @@ function writeSysfs(state: FakeState, path: string, text: string): void {
     if (action === 'unbind') {
       if (fn.driver !== driver) fail('ENODEV');
       delete fn.driver;
-      delete fn.net;
+      if (fn.net !== undefined) fn.net.up = false; // the interface goes, and comes back down
     } else {
       if (fn.driver !== undefined) fail('EBUSY');
       if (fn.override === undefined ? driver === 'vfio-pci' : fn.override !== driver) fail('ENODEV');
@@ -198,7 +204,7 @@ function changeVfs(state: FakeState, pf: FakeFunction, wanted: number, fail: (er
       physfn: pf.bdf,
       ...(sriov.autoprobe ? { driver: sriov.vfDriver } : {}),
     });
-    if (pf.net !== undefined) (state.vfs[pf.net.name] ??= []).push({ ...EMPTY_VF });
+    if (pf.net !== undefined) state.vfs[pf.net.name] = [...(state.vfs[pf.net.name] ?? []), { ...EMPTY_VF }];
   }
 }
 
@@ -318,12 +324,12 @@ export function fakeHost(state: FakeState): Host {
     links: {
       list: async () =>
         state.functions.flatMap((fn): Link[] =>
-          fn.net === undefined
+          !hasNet(fn)
             ? []
             : [{ name: fn.net.name, mac: fn.net.mac, up: fn.net.up, vfs: structuredClone(state.vfs[fn.net.name] ?? []) }],
         ),
       setUp: async (name, up) => {
-        const net = state.functions.find((fn) => fn.net?.name === name)?.net;
+        const net = state.functions.filter(hasNet).find((fn) => fn.net.name === name)?.net;
         if (net === undefined) throw new HostError(name, 'no such interface', 'ENODEV');
         net.up = up;
       },
@@ -356,9 +362,7 @@ export function fakeHost(state: FakeState): Host {
       },
     },
     hypervisor: {
-      run: async (argv) => {
-        throw new HostError(argv[0] ?? '', 'not found', 'ENOENT');
-      },
+      run: recordedQemu('qemu-10.0.2').run,
       start: async (argv) => {
         const pid = 4000 + state.qemu.length;
         state.qemu.push({ pid, argv: [...argv] });
