@@ -26,7 +26,9 @@ export async function probeAbilities(qemu: string): Promise<Abilities> {
   const devices: Record<string, string[]> = {};
   for (const name of PROBED_DEVICES) {
     const help = await exec(qemu, ['-device', `${name},help`], { timeout: 60_000 });
-    if (help.code === 0) devices[name] = parseDeviceHelp(help.stdout);
+    // For a device that it lacks QEMU complains and still ends with 0.
+    const properties = parseDeviceHelp(help.stdout);
+    if (properties.length > 0) devices[name] = properties;
   }
   return { version: version.stdout.split('\n')[0] ?? '', devices };
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -27,25 +27,38 @@ export interface Ingredients {
   xz: string;
 }
 
-async function moduleMembers({ modules, xz, unpacked }: Ingredients, names: readonly string[]): Promise<Member[]> {
-  const index: ModuleIndex = parseModules(
+/** Modules that lie as plain files: what goes into the images, and what is loaded in every run. */
+const PLAIN_MODULES = [...L1_MODULES, ...GUEST_MODULES, 'vfio_pci', 'vfio_iommu_type1', 'tun?'];
+
+async function readModules(modules: string): Promise<ModuleIndex> {
+  return parseModules(
     await readFile(join(modules, 'modules.dep'), 'utf8'),
     await readFile(join(modules, 'modules.builtin'), 'utf8'),
   );
-  const members: Member[] = [];
-  const lines: string[] = [];
-  for (const file of loadOrder(index, names)) {
+}
+
+/**
+ * Unpacks the modules that every run loads: an emulated processor is slow at it, and modprobe's attempt to load one as it is
+ * leaves a complaint in the kernel log. depmod must run again afterwards.
+ * @throws LabError for a form of compression that is not known here
+ */
+export async function inflateModules({ modules, xz, unpacked }: Ingredients): Promise<void> {
+  for (const file of loadOrder(await readModules(modules), PLAIN_MODULES)) {
     const path = join(modules, file);
-    const form = /\.ko(\.\w+)?$/.exec(file);
-    if (form === null || (form[1] !== undefined && form[1] !== '.xz'))
-      throw new LabError(`${path}: a module in a form that is not known here`);
-    const content = form[1] === '.xz' ? await execBytes(xz, ['-dc', path], unpacked.env()) : await readFile(path);
-    const name = basename(file, form[1] ?? '');
-    members.push({ path: `mod/${name}`, mode: 0o644, content });
-    lines.push(`${name}\n`);
+    if (path.endsWith('.ko')) continue;
+    if (!path.endsWith('.ko.xz')) throw new LabError(`${path}: a module compressed in a way that is not known here`);
+    await writeFile(path.slice(0, -'.xz'.length), await execBytes(xz, ['-dc', path], unpacked.env()));
+    await rm(path);
   }
-  members.push({ path: 'modules', mode: 0o644, content: new TextEncoder().encode(lines.join('')) });
-  return members;
+}
+
+async function moduleMembers({ modules }: Ingredients, names: readonly string[]): Promise<Member[]> {
+  const members: Member[] = [];
+  const files = loadOrder(await readModules(modules), names);
+  for (const file of files)
+    members.push({ path: `mod/${basename(file)}`, mode: 0o644, content: await readFile(join(modules, file)) });
+  const list = files.map((file) => `${basename(file)}\n`).join('');
+  return [...members, { path: 'modules', mode: 0o644, content: new TextEncoder().encode(list) }];
 }
 
 async function busybox({ unpacked }: Ingredients, except: readonly string[]): Promise<Member[]> {

@@ -14,6 +14,7 @@ import type { Lab } from './store.ts';
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const CONSOLE_LINES = 400;
 const TAIL_LINES = 30;
+const PANIC = 'Kernel panic';
 /** Milliseconds from QEMU's start until L1 must be ready to run the command. */
 const BOOT_LIMIT = 120_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -89,6 +90,12 @@ class Machine {
 
   get bootSeconds(): number {
     return this.#bootedAt === 0 ? 0 : (this.#bootedAt - this.#startedAt) / 1000;
+  }
+
+  /** The last lines of the console; after a panic those that begin with it, since a long trace may follow. */
+  tail(): string[] {
+    const panic = this.lines.findIndex((line) => line.includes(PANIC));
+    return panic < 0 ? this.lines.slice(-TAIL_LINES) : this.lines.slice(Math.max(0, panic - 5)).slice(0, TAIL_LINES);
   }
 
   /** Ends a run under way with that reason. */
@@ -187,7 +194,7 @@ class Machine {
         complaints.flush();
         stdout.flush();
         stderr.flush();
-        end({ code: undefined, reason: this.lines.some((text) => text.includes('Kernel panic')) ? 'panic' : 'qemu' });
+        end({ code: undefined, reason: this.lines.some((text) => text.includes(PANIC)) ? 'panic' : 'qemu' });
         this.#stop = undefined;
         this.#child = undefined;
         resolve(ending as Outcome);
@@ -233,11 +240,14 @@ export async function drive(lab: Lab, wiring: Wiring, signal: AbortSignal | unde
   process.on('exit', onExit);
   try {
     let outcome: Outcome = { code: undefined, reason: 'interrupted', stillborn: true };
-    for (let attempt = 0; attempt < 2 && outcome.stillborn && !interrupted; attempt++) outcome = await machine.run(wiring);
+    for (let attempt = 0; attempt < 2 && outcome.stillborn && !interrupted; attempt++) {
+      if (attempt > 0) wiring.onConsole?.('sluice-lab: the kernel did not come as far as our init: once more');
+      outcome = await machine.run(wiring);
+    }
     return {
       code: outcome.code,
       reason: interrupted && outcome.reason !== 'exit' ? 'interrupted' : outcome.reason,
-      consoleTail: machine.lines.slice(-TAIL_LINES),
+      consoleTail: machine.tail(),
       seconds: (Date.now() - started) / 1000,
       bootSeconds: machine.bootSeconds,
       ...(by === undefined ? {} : { by }),

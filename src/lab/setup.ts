@@ -7,7 +7,7 @@ import { type Apt, openApt } from './apt.ts';
 import { type Download, megabytes, type Package } from './apt-text.ts';
 import { LabError } from './errors.ts';
 import { exec, hasProgram } from './exec.ts';
-import { buildGuestInitrd, buildInitrd } from './images.ts';
+import { buildGuestInitrd, buildInitrd, inflateModules } from './images.ts';
 import { parseLdd } from './libraries.ts';
 import { labsInUse } from './run-folder.ts';
 import { type Flavour, FORMAT, type Lab, lockStore, publishLab, readLab, storeFolder } from './store.ts';
@@ -18,6 +18,18 @@ const QEMU = ['qemu-system-x86', 'qemu-system-common', 'qemu-system-data', 'seab
 const TOOLS = ['busybox-static', 'kmod', 'qemu-guest-agent'];
 /** The C library and what is wired into the running system never come along: the programs here run on the system's own. */
 const SYSTEM = /^lib(c6|nss-|pam-|systemd-shared)/;
+/** Read by nobody here. */
+const BALLAST = ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/share/lintian'];
+/** Drivers of devices that the machine cannot have: more than half of what a kernel's modules take. */
+const FOREIGN = [
+  'sound',
+  'drivers/gpu',
+  'drivers/media',
+  'drivers/net/wireless',
+  'drivers/staging',
+  'drivers/iio',
+  'drivers/bluetooth',
+];
 const KERNEL = /^linux-(image|binary|modules)-\d/;
 
 /** The cached lab of a flavour, or undefined when none is complete. Needs no network. @throws LabError when it cannot be read */
@@ -166,22 +178,30 @@ async function build(
     if (ended.code !== 0) throw new LabError(`dpkg cannot unpack ${file}: ${ended.stderr.trim()}`);
   }
   unpacked.relink();
-  for (const ballast of ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/share/lintian'])
-    await rm(join(unpacked.root, ballast), { recursive: true, force: true });
+  for (const folder of BALLAST) await rm(join(unpacked.root, folder), { recursive: true, force: true });
   if (!existsSync(join(unpacked.root, 'lib/modules'))) {
     await mkdir(join(unpacked.root, 'lib'), { recursive: true });
     await symlink('../usr/lib/modules', join(unpacked.root, 'lib/modules'));
   }
   const [release] = await readdir(join(unpacked.root, 'lib/modules'));
   if (release === undefined) throw new LabError('the downloaded kernel has no modules');
+  for (const folder of FOREIGN)
+    await rm(join(unpacked.root, 'lib/modules', release, 'kernel', folder), { recursive: true, force: true });
   const kernel = [`root/boot/vmlinuz-${release}`, `root/lib/modules/${release}/vmlinuz`].find((path) =>
     existsSync(join(folder, path)),
   );
   if (kernel === undefined) throw new LabError(`the downloaded kernel ${release} has no vmlinuz`);
-  await need(
-    exec(join(unpacked.root, unpacked.program('depmod')), ['-b', unpacked.root, release], { env: unpacked.env() }),
-    'depmod',
-  );
+  const own = unpacked.find('xz');
+  const from = {
+    unpacked,
+    modules: join(unpacked.root, 'lib/modules', release),
+    xz: own === undefined ? 'xz' : join(unpacked.root, own),
+  };
+  const depmod = () =>
+    exec(join(unpacked.root, unpacked.program('depmod')), ['-b', unpacked.root, release], { env: unpacked.env() });
+  await need(depmod(), 'depmod');
+  await inflateModules(from);
+  await need(depmod(), 'depmod');
   progress(`unpacked in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 
   const bin = join(folder, 'bin');
@@ -197,12 +217,6 @@ async function build(
     );
   const abilities = await probeAbilities(qemu);
 
-  const own = unpacked.find('xz');
-  const from = {
-    unpacked,
-    modules: join(unpacked.root, 'lib/modules', release),
-    xz: own === undefined ? 'xz' : join(unpacked.root, own),
-  };
   await mkdir(join(folder, 'guest'));
   await writeFile(join(folder, 'initrd.gz'), await buildInitrd(from));
   await writeFile(join(folder, 'guest/initrd.gz'), await buildGuestInitrd(from));

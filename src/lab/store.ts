@@ -39,7 +39,7 @@ export interface Lab {
 }
 
 /** Raised when the folder's content changes shape: older ones are built anew. */
-export const FORMAT = 1;
+export const FORMAT = 3;
 
 /** `$XDG_CACHE_HOME` or `~/.cache`, then `sluice/lab`. Source: XDG Base Directory Specification 0.8. */
 export function storeFolder(env: NodeJS.ProcessEnv = process.env): string {
