@@ -134,10 +134,12 @@ class Machine {
     this.#child = child;
     return new Promise<Outcome>((resolve, reject) => {
       let ending: Outcome | undefined;
+      // Only the last lines are kept, and a long run leaves this one behind.
+      let reached = false;
       let exitCode: number | undefined;
       let timer: NodeJS.Timeout | undefined;
       const end = (outcome: Omit<Outcome, 'stillborn'>) => {
-        ending ??= { ...outcome, stillborn: !this.lines.some((line) => line.includes(INIT_REACHED)) };
+        ending ??= { ...outcome, stillborn: !reached };
         clearTimeout(timer);
         child.kill('SIGKILL');
       };
@@ -145,6 +147,7 @@ class Machine {
       timer = setTimeout(() => end({ code: undefined, reason: 'timeout' }), BOOT_LIMIT);
 
       const line = (text: string) => {
+        reached ||= text.includes(INIT_REACHED);
         this.lines.push(text);
         if (this.lines.length > CONSOLE_LINES) this.lines.shift();
         wiring.onConsole?.(text);
