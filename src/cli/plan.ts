@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import type { Host } from '../host/host.ts';
 import type { Plan, Planned, Refusal } from '../plan/plan.ts';
 import { readAndPlan } from '../plan/read-plan.ts';
