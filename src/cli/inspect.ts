@@ -54,22 +54,10 @@ function render(report: Inspection, page: Page): string {
     parts.push(part('Remapping units', report.units.map((unit) => renderUnit(unit, report, page)).join('\n')));
   const endpoints = report.functions.filter((found) => found.assignable.is !== 'bridge');
   const bridges = report.functions.length - endpoints.length;
-  parts.push(
-    part(
-      'Devices',
-      table(
-        page,
-        ['address', 'group', 'what', 'driver', 'could be used for'],
-        endpoints.map((found) => [
-          found.bdf,
-          found.group === undefined ? '-' : String(found.group),
-          [found.class, ...found.interfaces, ...found.nvme].join(' '),
-          found.driver ?? '-',
-          colour(found, page)(harmless(useOf(found))),
-        ]),
-      ) + (bridges > 0 ? `\n${style.dim(`and ${bridges} bridges, which stay with the host`)}` : ''),
-    ),
-  );
+  const devices = endpoints.map((found) => renderDevice(found, page));
+  if (bridges > 0)
+    devices.push(style.dim(`and ${count(bridges, 'bridge')}, which stay${bridges === 1 ? 's' : ''} with the host`));
+  parts.push(part('Devices', devices.join('\n')));
   const shared = report.groups.filter((group) => group.devices.length > 1);
   if (shared.length > 0)
     parts.push(
@@ -122,17 +110,29 @@ function renderUnit(unit: UnitSummary, report: Inspection, page: Page): string {
   return lines.join('\n');
 }
 
-function useOf(found: InspectedFunction): string {
+/** What it is on one line, and what it could be used for below. */
+function renderDevice(found: InspectedFunction, page: Page): string {
   const { assignable, vfs } = found;
+  const names = [...found.interfaces, ...found.nvme];
+  const what = [
+    `${found.class}${names.length === 0 ? '' : ` ${names.join(', ')}`}`,
+    found.group === undefined ? 'no group' : `group ${found.group}`,
+    found.driver === undefined ? 'no driver' : `driver ${found.driver}`,
+    ...(found.physfn === undefined ? [] : [`VF of ${found.physfn}`]),
+  ];
   const whole = {
-    ready: 'passing through: ready',
-    'after-binding': `passing through: ${assignable.because}`,
+    ready: 'can be passed through now',
+    'after-binding': `can be passed through whole: ${assignable.because}`,
     blocked: `blocked: ${assignable.because}`,
     unknown: `unknown: ${assignable.because}`,
     bridge: assignable.because,
   }[assignable.is];
-  if (vfs === undefined) return whole;
-  return `${vfs.possible === 0 ? `no VFs: ${vfs.because}` : `up to ${vfs.possible} VFs`}; ${whole}`;
+  const uses =
+    vfs === undefined
+      ? []
+      : [vfs.possible === 0 ? `no VFs: ${vfs.because}` : `up to ${count(vfs.possible, 'VF')} (${vfs.because})`];
+  const lines = [...uses, whole].flatMap((text) => wrap(harmless(text), page.width - 18));
+  return [`${found.bdf}  ${what.join(', ')}`, ...lines.map((line) => `${' '.repeat(14)}${colour(found, page)(line)}`)].join('\n');
 }
 
 function colour(found: InspectedFunction, { style }: Page): (text: string) => string {

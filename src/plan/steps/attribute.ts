@@ -1,10 +1,11 @@
 import type { Host } from '../../host/host.ts';
+import { baseName } from '../../host/parse.ts';
 import { StepError, type StepKind, type StepOf } from '../step.ts';
 
 type Attribute = StepOf<'attribute'>;
 
 export const attribute: StepKind<Attribute, { value: string }> = {
-  title: (step) => `write ${step.value} to ${step.path}`,
+  title: (step) => `set ${baseName(step.path)} of ${baseName(folderOf(step.path))} to ${step.value}`,
   changes: (step) => [{ where: step.path, from: step.was, to: step.value }],
   async observe(host, step) {
     const value = await readAttribute(host, step.path);
@@ -27,4 +28,8 @@ export const attribute: StepKind<Attribute, { value: string }> = {
 /** Text of an attribute without its newline. */
 async function readAttribute(host: Host, path: string): Promise<string | undefined> {
   return (await host.files.readText(path))?.trim();
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
 }
