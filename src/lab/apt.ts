@@ -19,8 +19,8 @@ import type { Flavour } from './store.ts';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const CONTAINER = `podman run --rm -it -v "$PWD:$PWD" -w "$PWD" docker.io/library/debian:13`;
 
-/** Debian's codename of this machine. @throws LabError saying what to do when it is no Debian on x86-64 */
-async function debianCodename(): Promise<string> {
+/** Codename of the Debian that this machine runs. @throws LabError saying what to do when it is no Debian on x86-64 */
+export async function debianCodename(): Promise<string> {
   let release = new Map<string, string>();
   try {
     release = parseOsRelease(await readFile('/etc/os-release', 'utf8'));
@@ -60,19 +60,19 @@ export interface Apt {
   download(folder: string, packages: readonly Package[], onLine: (line: string) => void): Promise<void>;
 }
 
-/** The lines of apt's complaint that say something, joined. */
+/** What apt complains about, in one line, without its advice. */
 function complaint(ended: Ended): string {
-  const lines = ended.stderr.split('\n').filter((line) => /^[EW]: /.test(line));
-  const errors = lines.filter((line) => line.startsWith('E: ')).map((line) => line.slice(3));
-  return (errors.length > 0 ? errors : lines).slice(0, 3).join('; ') || ended.stderr.trim() || `apt-get ended with ${ended.code}`;
+  const lines = ended.stderr.split('\n').map((line) => line.replaceAll(/ +/g, ' '));
+  const of = (kind: string) => lines.filter((line) => line.startsWith(kind) && !line.includes('Some index files failed'));
+  const said = [...of('E: '), ...of('W: ')].slice(0, 2).map((line) => line.slice(3).trim());
+  return said.join('; ') || ended.stderr.trim() || `apt-get ended with ${ended.code}`;
 }
 
 /**
  * Reads the lists of the mirror this system uses into `folder`.
- * @throws LabError when this is no Debian, or the mirror cannot be reached
+ * @throws LabError when the mirror cannot be reached
  */
-export async function openApt(folder: string, flavour: Flavour): Promise<Apt> {
-  const codename = await debianCodename();
+export async function openApt(folder: string, codename: string, flavour: Flavour): Promise<Apt> {
   const targets = await exec('apt-get', ['indextargets', '--format', TARGET_FORMAT], { timeout: 60_000 });
   const mirror = chooseMirror(targets.stdout, codename) ?? 'http://deb.debian.org/debian';
   for (const part of ['lists/partial', 'cache/archives/partial']) await mkdir(join(folder, part), { recursive: true });

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { probeAbilities } from './abilities.ts';
-import { type Apt, openApt } from './apt.ts';
+import { type Apt, debianCodename, openApt } from './apt.ts';
 import { type Download, megabytes, type Package } from './apt-text.ts';
 import { LabError } from './errors.ts';
 import { exec, hasProgram } from './exec.ts';
@@ -70,6 +70,7 @@ export async function setupLab(options: SetupOptions): Promise<Lab> {
   const store = storeFolder();
   const present = options.refresh ? undefined : await readLab(store, options.flavour);
   if (present !== undefined) return present;
+  const codename = await debianCodename();
   const release = await lockStore(store, () => options.progress('another set-up is running: waiting for it'));
   let building: string | undefined;
   try {
@@ -78,7 +79,7 @@ export async function setupLab(options: SetupOptions): Promise<Lab> {
     for (const name of await readdir(store))
       if (name.startsWith('building-')) await rm(join(store, name), { recursive: true, force: true });
     const started = Date.now();
-    const downloads = await choosePackages(await openApt(join(store, 'apt'), options.flavour), options);
+    const downloads = await choosePackages(await openApt(join(store, 'apt'), codename, options.flavour), options);
     const name = `${options.flavour}-${identity(downloads.chosen)}`;
     if (!existsSync(join(store, name, 'lab.json'))) {
       await fetchPackages(store, downloads.apt, downloads.chosen, options.progress);
