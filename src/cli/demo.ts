@@ -2,17 +2,21 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { runInLab } from '../lab/index.ts';
+import { stateOf } from '../plan/journal.ts';
+import { consoleTail, guestFiles } from '../qemu/index.ts';
 import type { Run } from './command.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { devicesOf, ending, haveLab, jobEnvironment } from './lab.ts';
 import type { DemoReport, DemoStep } from './lab-reports.ts';
-import { type Page, table } from './output.ts';
+import { harmless, indent, type Page, table } from './output.ts';
 import { packageFolder, program } from './package.ts';
 
 /** Seconds that everything in the machine may take. */
 const LIMIT = 600;
 const NEWLINE = 10;
+/** Of the guest's console, when something failed. */
+const CONSOLE_LINES = 30;
 
 /** Boots the lab machine and runs itself in there, where it runs the verbs one by one. */
 export const run: Run<'lab demo'> = async ({ flavour }, cx) => {
@@ -40,6 +44,8 @@ export const run: Run<'lab demo'> = async ({ flavour }, cx) => {
     onStderr: (piece) => cx.world.stderr.write(piece),
   }).finally(() => waiting.done());
   const code = ending(result);
+  if (code !== EXIT.ok)
+    cx.note(`The last lines of the lab machine's console:\n${indent(harmless(result.consoleTail.join('\n')))}`);
   const seconds = (Date.now() - begin) / 1000;
   if (cx.json) {
     const report = JSON.parse(Buffer.concat(pieces).toString()) as DemoReport;
@@ -71,6 +77,11 @@ async function inside(cx: Context): Promise<number> {
   if (planned) {
     if (await step('do it', 'apply', spec)) await step('prove it', 'verify', 'demo');
     await step('put it back', 'revert', 'demo');
+  }
+  if (steps.some(({ code }) => code !== EXIT.ok)) {
+    const { console } = guestFiles(stateOf(cx.state, 'demo').folder);
+    const lines = await consoleTail(await cx.host(), console, CONSOLE_LINES);
+    if (lines.length > 0) cx.note(`The last lines of the guest's console:\n${indent(harmless(lines.join('\n')))}`);
   }
   const report: DemoReport = { schema: 'sluice/lab-demo/1', steps, seconds: (Date.now() - begin) / 1000 };
   cx.print(report, showReport);

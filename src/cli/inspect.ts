@@ -123,7 +123,10 @@ function renderDevice(found: InspectedFunction, page: Page): string {
   const whole = {
     ready: 'can be passed through now',
     'after-binding': `can be passed through whole: ${assignable.because}`,
-    blocked: `blocked: ${assignable.because}`,
+    // Without an IOMMU it is the same for all, and stands above.
+    blocked: assignable.findings.some((finding) => finding.id === 'platform/iommu-on' && finding.is === 'fail')
+      ? 'blocked: no IOMMU'
+      : `blocked: ${assignable.because}`,
     unknown: `unknown: ${assignable.because}`,
     bridge: assignable.because,
   }[assignable.is];

@@ -15,7 +15,7 @@ export async function proveOwned(host: Host, device: JournalDevice, guest: Guest
   const bound: Proof = {
     level: 'host',
     bdf,
-    claim: 'vfio-pci drives it, in a group of its own or of the guest',
+    claim: 'vfio-pci drives it, and it is in an IOMMU group',
     is: driver === 'vfio-pci' && group !== undefined ? 'proved' : 'disproved',
     because: `driver ${driver ?? 'none'}, group ${group ?? 'none'}`,
     seen: [

@@ -59,7 +59,7 @@ export const createVfs: StepKind<CreateVfs, { numVFs: number }> = {
     }
     await host.files.write(numvfs(step.pf), `${old.numVFs}\n`);
     await cx.reached('VFs restored');
-    return `${step.pf}: ${now} VFs -> ${old.numVFs}`;
+    return `${numvfs(step.pf)}: ${now} -> ${old.numVFs}`;
   },
 };
 
