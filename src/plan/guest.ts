@@ -1,8 +1,7 @@
 import type { Finding } from '../check/check.ts';
 import { buildArgv, type GuestMachine, guestFiles, memlockNeed } from '../qemu/index.ts';
 import type { JournalDevice } from './journal.ts';
-import type { Plan } from './plan.ts';
-import type { PlanInput } from './planner.ts';
+import type { Plan, PlanInput } from './plan.ts';
 import type { VmSpec } from './spec.ts';
 import type { GuestToStart } from './step.ts';
 import { stableUuid } from './uuid.ts';

@@ -1,7 +1,23 @@
 import type { Finding } from '../check/check.ts';
+import type { Picture } from '../host/picture.ts';
+import type { QemuCapabilities } from '../qemu/index.ts';
 import type { JournalDevice } from './journal.ts';
-import type { SourcePlace } from './spec.ts';
+import type { SourcePlace, VmSpec } from './spec.ts';
 import type { Step } from './step.ts';
+
+/** All that a plan depends on. */
+export interface PlanInput {
+  /** File names in it are absolute already. */
+  spec: VmSpec;
+  specFile: string;
+  picture: Picture;
+  qemu: QemuCapabilities;
+  stateFolder: string;
+  /** Files that the spec names and the host does not have. */
+  missingFiles: string[];
+  /** OVMF code and variable template found on the host. */
+  ovmf?: { code: string; vars: string };
+}
 
 /** What apply would do, in order. A plan is plain data and depends on nothing but the spec and what was read of the host. */
 export interface Plan {

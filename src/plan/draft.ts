@@ -1,0 +1,63 @@
+import type { Finding } from '../check/check.ts';
+import type { PciFunction } from '../host/functions.ts';
+import type { Picture } from '../host/picture.ts';
+import type { JournalDevice } from './journal.ts';
+import type { Refusal } from './plan.ts';
+import type { DeviceSpec, SourcePlace } from './spec.ts';
+import type { Step } from './step.ts';
+
+/** Collects what planning finds, in the order in which it is to be done. */
+export interface Draft {
+  picture: Picture;
+  steps: Step[];
+  devices: JournalDevice[];
+  refusals: Refusal[];
+  warnings: string[];
+}
+
+/** Gives a function to the guest, once. */
+export function addDevice(draft: Draft, at: SourcePlace, device: JournalDevice): void {
+  if (draft.devices.some((other) => other.bdf === device.bdf))
+    draft.refusals.push({
+      id: 'spec/once',
+      asks: 'Is every function given once?',
+      bdf: device.bdf,
+      at,
+      is: 'fail',
+      because: 'the spec gives it twice',
+      seen: [],
+    });
+  draft.devices.push(device);
+}
+
+/** What a PF is called on the host. */
+export function namesOf(pf: PciFunction): Pick<JournalDevice, 'pf' | 'pfInterface' | 'pfNvme'> {
+  const [pfInterface] = pf.interfaces;
+  const [pfNvme] = pf.nvme;
+  return { pf: pf.bdf, ...(pfInterface === undefined ? {} : { pfInterface }), ...(pfNvme === undefined ? {} : { pfNvme }) };
+}
+
+/** Every finding that failed refuses, at that place of the spec. */
+export function refuseFailing(draft: Draft, at: SourcePlace, findings: readonly Finding[]): void {
+  for (const finding of findings) if (finding.is === 'fail') draft.refusals.push({ ...finding, at });
+}
+
+/** The refusal of a device that the host does not have. */
+export function absent(picture: Picture, device: DeviceSpec, named: string): Refusal {
+  const names = picture.functions.flatMap((found) => [...found.interfaces, ...found.nvme]);
+  return {
+    id: 'spec/device',
+    asks: 'Is the device there?',
+    bdf: named,
+    at: device.at,
+    is: 'fail',
+    because: `there is no function ${named} on this host`,
+    seen: [
+      {
+        where: '/sys/bus/pci/devices',
+        text: `${picture.functions.length} functions${names.length === 0 ? '' : `; named: ${names.join(', ')}`}`,
+      },
+    ],
+    fix: ['sluice inspect lists them'],
+  };
+}

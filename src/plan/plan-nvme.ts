@@ -1,0 +1,77 @@
+import type { Finding } from '../check/check.ts';
+import type { PciFunction } from '../host/functions.ts';
+import type { Draft } from './draft.ts';
+import type { SourcePlace, VfSpec } from './spec.ts';
+
+/** Least that a secondary controller works with: its admin queue and one more, one interrupt vector. NVMe Base 2.0 §8.26. */
+const LEAST = { vq: 2, vi: 1 };
+
+/** Queues and interrupts for the secondary controller that a VF is. What one VF takes is not free for the next. */
+export function planNvmeResources(
+  pf: PciFunction,
+  vf: number,
+  bdf: string,
+  wish: { queues: VfSpec['queues']; interrupts: VfSpec['interrupts'] },
+  at: SourcePlace,
+  draft: Draft,
+): void {
+  const [controller] = pf.nvme;
+  const state = controller === undefined ? undefined : draft.picture.nvme[controller];
+  const refuse = (is: Finding['is'], because: string, fix: string[]): void => {
+    draft.refusals.push({
+      id: 'nvme/resources',
+      asks: 'Can the VF get queues and interrupts?',
+      bdf: pf.bdf,
+      at,
+      is,
+      because,
+      seen: [],
+      fix,
+    });
+  };
+  if (controller === undefined || state === undefined) {
+    const unread = draft.picture.unread.find(({ what }) => what === `/dev/${controller}`);
+    return refuse(
+      'unknown',
+      unread === undefined
+        ? 'it shows no secondary controllers'
+        : `its secondary controllers could not be read: ${unread.because}`,
+      ['run as root'],
+    );
+  }
+  const secondary = state.secondaries.find((candidate) => candidate.vf === vf);
+  if (secondary === undefined) return refuse('fail', `its list of secondary controllers has none for VF ${vf}`, []);
+  const vq = wish.queues ?? Math.max(LEAST.vq, Math.floor(state.flexible.vq / Math.max(1, state.secondaries.length)));
+  const vi = wish.interrupts ?? Math.max(LEAST.vi, Math.floor(state.flexible.vi / Math.max(1, state.secondaries.length)));
+  if (secondary.online && secondary.vq === vq && secondary.vi === vi) return;
+  const free = {
+    vq: state.flexible.vq - total(state.secondaries, 'vq') + secondary.vq,
+    vi: state.flexible.vi - total(state.secondaries, 'vi') + secondary.vi,
+  };
+  if (vq > free.vq || vi > free.vi)
+    return refuse('fail', `it wants ${vq} queues and ${vi} interrupts, and ${free.vq} and ${free.vi} flexible ones are free`, [
+      'ask for fewer with vf: { queues, interrupts }',
+    ]);
+  // What this plan takes is not free for the next VF of it.
+  draft.picture = {
+    ...draft.picture,
+    nvme: {
+      ...draft.picture.nvme,
+      [controller]: { ...state, secondaries: state.secondaries.map((one) => (one === secondary ? { ...one, vq, vi } : one)) },
+    },
+  };
+  draft.steps.push({
+    do: 'nvme-resources',
+    controller: `/dev/${controller}`,
+    bdf,
+    cntlid: secondary.scid,
+    vq,
+    vi,
+    was: { online: secondary.online, vq: secondary.vq, vi: secondary.vi },
+    why: 'a secondary controller works only online, with queues and an interrupt',
+  });
+}
+
+function total(secondaries: readonly { vq: number; vi: number }[], which: 'vq' | 'vi'): number {
+  return secondaries.reduce((sum, one) => sum + one[which], 0);
+}
