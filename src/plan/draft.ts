@@ -1,6 +1,6 @@
-import type { Finding } from '../check/check.ts';
+import type { Evidence, Finding } from '../check/check.ts';
 import type { PciFunction } from '../host/functions.ts';
-import type { Picture } from '../host/picture.ts';
+import { functionOf, type Picture } from '../host/picture.ts';
 import type { JournalDevice } from './journal.ts';
 import type { Refusal } from './plan.ts';
 import type { DeviceSpec, SourcePlace } from './spec.ts';
@@ -8,7 +8,10 @@ import type { Step } from './step.ts';
 
 /** Collects what planning finds, in the order in which it is to be done. */
 export interface Draft {
+  /** The host as it will be when the functions that the spec gives away have left their drivers. */
   picture: Picture;
+  /** The host as it was read. */
+  present: Picture;
   steps: Step[];
   devices: JournalDevice[];
   refusals: Refusal[];
@@ -39,11 +42,35 @@ export function namesOf(pf: PciFunction): Pick<JournalDevice, 'pf' | 'pfInterfac
 
 /** Every finding that failed refuses, at that place of the spec. */
 export function refuseFailing(draft: Draft, at: SourcePlace, findings: readonly Finding[]): void {
-  for (const finding of findings) if (finding.is === 'fail') draft.refusals.push({ ...finding, at });
+  for (const finding of findings)
+    if (finding.is === 'fail')
+      draft.refusals.push({ ...finding, seen: finding.seen.map((one) => asRead(draft.present, one)), at });
 }
 
-/** The refusal of a device that the host does not have. */
+/** Evidence is what was read: a function that the spec gives away still has its driver. */
+function asRead(present: Picture, evidence: Evidence): Evidence {
+  const bdf = /^\/sys\/bus\/pci\/devices\/([^/]+)\/driver$/.exec(evidence.where)?.[1];
+  const found = bdf === undefined ? undefined : functionOf(present, bdf);
+  return found === undefined ? evidence : { ...evidence, text: found.driver ?? 'none' };
+}
+
+/** A function of which nothing is known, as `unread` of a picture names it. */
+const BDF = /^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
+
+/** The refusal of a device that the host does not have, or that could not be read. */
 export function absent(picture: Picture, device: DeviceSpec, named: string): Refusal {
+  const unread = picture.unread.filter(({ what }) => what === named || (!BDF.test(named) && BDF.test(what)));
+  if (unread.length > 0)
+    return {
+      id: 'spec/device',
+      asks: 'Is the device there?',
+      bdf: named,
+      at: device.at,
+      is: 'unknown',
+      because: BDF.test(named) ? 'it could not be read' : 'it was not found, and not every function could be read',
+      seen: unread.map(({ what, because }) => ({ where: what, text: because })),
+      fix: ['try again when the host is less busy'],
+    };
   const names = picture.functions.flatMap((found) => [...found.interfaces, ...found.nvme]);
   return {
     id: 'spec/device',

@@ -113,7 +113,7 @@ test('NumVFs that is not 0 is not changed: more VFs than are free are refused, n
   vf.driver = 'vfio-pci';
   state.qemu.push({ pid: 77, argv: ['qemu-system-x86_64', '-device', 'vfio-pci,host=0000:01:10.0'] });
   const refused = await refusal(state, vm('  - pf: eth0\n    vf: {}\n'), 'sriov/numvfs');
-  assert.match(refused.because, /1 exist and 0 of them are free, and the kernel changes NumVFs only through 0/);
+  assert.match(refused.because, /1 VF exists and 0 of them are free, and the kernel changes NumVFs only through 0/);
   assert.ok(refused.seen.some((seen) => seen.where === '0000:01:10.0' && /qemu-system-x86 \(pid 77\)/.test(seen.text)));
 });
 

@@ -17,7 +17,14 @@ import type { Step } from './step.ts';
 export function plan(input: PlanInput): Planned {
   const { spec } = input;
   const given = givenFunctions(input);
-  const draft: Draft = { picture: asGiven(input.picture, given), steps: [], devices: [], refusals: [], warnings: [] };
+  const draft: Draft = {
+    picture: asGiven(input.picture, given),
+    present: input.picture,
+    steps: [],
+    devices: [],
+    refusals: [],
+    warnings: [],
+  };
   const top: SourcePlace = { file: input.specFile, line: 1, column: 1 };
   for (const file of input.missingFiles)
     draft.refusals.push({

@@ -1,8 +1,9 @@
 import { type Host, HostError } from '../host/host.ts';
 import { readPicture } from '../host/picture.ts';
 import { readQemu } from '../qemu/index.ts';
-import type { Planned } from './plan.ts';
-import { type PlanInput, plan } from './planner.ts';
+import { readJournal, stateOf } from './journal.ts';
+import type { PlanInput, Planned, Refusal } from './plan.ts';
+import { plan } from './planner.ts';
 import type { VmSpec } from './spec.ts';
 
 /** Where distributions put OVMF: code and template of its variables. */
@@ -16,9 +17,11 @@ const OVMF: readonly { code: string; vars: string }[] = [
 /**
  * Reads what a plan needs of a host, and plans. Nothing is changed.
  * @param spec with absolute file names
- * @throws HostError when the host cannot be read or QEMU is missing
+ * @throws HostError when the host cannot be read or QEMU is missing; JournalError when a journal of that name is damaged
  */
 export async function readAndPlan(host: Host, spec: VmSpec, specFile: string, stateFolder: string): Promise<Planned> {
+  const already = await refuseApplied(host, spec.name, specFile, stateFolder);
+  if (already !== undefined) return { refusals: [already] };
   const [picture, qemu] = await Promise.all([readPicture(host), readQemu(host.hypervisor)]);
   const missingFiles: string[] = [];
   for (const file of [spec.disk, spec.kernel, spec.initrd])
@@ -30,6 +33,23 @@ export async function readAndPlan(host: Host, spec: VmSpec, specFile: string, st
         input.ovmf = ovmf;
   }
   return plan(input);
+}
+
+/** What is read of a host where the VM is applied is its own work: a plan from that would name the VM itself as an obstacle. */
+async function refuseApplied(host: Host, name: string, file: string, stateFolder: string): Promise<Refusal | undefined> {
+  const path = stateOf(stateFolder, name).journal;
+  const journal = await readJournal(host, path);
+  if (journal === undefined) return undefined;
+  return {
+    id: 'spec/applied',
+    asks: 'Is the name free?',
+    bdf: '',
+    at: { file, line: 1, column: 1 },
+    is: 'fail',
+    because: journal.applied ? `${name} is applied already` : `${name} was begun by an apply that did not finish`,
+    seen: [{ where: path, text: `steps begun: ${journal.begun.size} of ${journal.head.steps.length}` }],
+    fix: [`sluice revert ${name}`],
+  };
 }
 
 /** @throws HostError when the process may not change this host: steps need root */

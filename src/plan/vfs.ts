@@ -49,10 +49,15 @@ export function chooseVfs(picture: Picture, pf: PciFunction, wanted: number): Vf
   const busy = candidates.filter((candidate) => candidate.in !== undefined);
   return refuse(
     'sriov/numvfs',
-    `${wanted} VFs are wanted; ${sriov.numVFs} exist and ${free.length} of them are free, and the kernel changes NumVFs only through 0, which would take the VFs from their users`,
+    `${count(wanted, 'is', 'are')} wanted; ${count(sriov.numVFs, 'exists', 'exist')} and ${free.length} of them ${free.length === 1 ? 'is' : 'are'} free, and the kernel changes NumVFs only through 0, which would take the VFs from their users`,
     [present, total, ...busy.map(({ bdf, in: why }) => ({ where: bdf, text: why ?? '' }))],
     ['free VFs that are in use', `when none of them is needed: echo 0 > ${at}/sriov_numvfs, then plan again`],
   );
+}
+
+/** `1 VF is`, `2 VFs are`. */
+function count(number: number, one: string, more: string): string {
+  return number === 1 ? `1 VF ${one}` : `${number} VFs ${more}`;
 }
 
 /** Why a VF cannot be taken, or undefined when it is free. */

@@ -1,5 +1,5 @@
 import { type Host, HostError } from '../../host/host.ts';
-import { connectAgent, consoleTail, startGuest, stopGuest } from '../../qemu/index.ts';
+import { connectAgent, consoleTail, findGuest, startGuest, stopGuest } from '../../qemu/index.ts';
 import { type GuestToStart, StepError, type StepKind, type StepOf } from '../step.ts';
 
 type StartGuest = StepOf<'start-guest'>;
@@ -43,7 +43,7 @@ export const startGuestStep: StepKind<StartGuest, BeforeGuest> = {
   },
 };
 
-/** Waits until the guest's agent answers. @throws StepError with the last words of the console when it does not in time */
+/** Waits until the guest's agent answers. @throws StepError with the last words of the console when it does not in time, or its QEMU ends */
 async function waitForAgent(host: Host, guest: GuestToStart, stop: (() => void) | undefined): Promise<void> {
   const deadline = host.clock.now() + guest.timeout * 1000;
   for (;;) {
@@ -54,6 +54,11 @@ async function waitForAgent(host: Host, guest: GuestToStart, stop: (() => void) 
       return;
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
+      if ((await findGuest(host, guest.uuid)) === undefined)
+        throw new StepError('its QEMU ended while the guest came up', [
+          ...(await lines(host, guest.files.output, 'the last lines of QEMU:')),
+          ...(await lastWords(host, guest)),
+        ]);
       if (host.clock.now() >= deadline)
         throw new StepError(`the guest did not come up: its agent did not answer within ${guest.timeout} s`, [
           'does the guest run qemu-guest-agent? if it has none, write agent: false',
@@ -65,6 +70,11 @@ async function waitForAgent(host: Host, guest: GuestToStart, stop: (() => void) 
 }
 
 async function lastWords(host: Host, guest: GuestToStart): Promise<string[]> {
-  const lines = await consoleTail(host, guest.files.console, LAST_WORDS);
-  return lines.length === 0 ? ['its console is empty'] : ['the end of its console:', ...lines.map((line) => `  ${line}`)];
+  const words = await lines(host, guest.files.console, 'the end of its console:');
+  return words.length === 0 ? ['its console is empty'] : words;
+}
+
+async function lines(host: Host, file: string, title: string): Promise<string[]> {
+  const found = await consoleTail(host, file, LAST_WORDS);
+  return found.length === 0 ? [] : [title, ...found.map((line) => `  ${line}`)];
 }
