@@ -3,7 +3,7 @@ import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm } fr
 import { basename, dirname, join } from 'node:path';
 import { HostError, type HostFiles } from '../host.ts';
 import { errnoOf, hostError, isAbsent } from './errors.ts';
-import { mayBlock, readGuarded } from './guarded.ts';
+import { anyThreadBlocked, mayBlock, PATIENCE, readGuarded } from './guarded.ts';
 import { readKmsg } from './kmsg.ts';
 import { takeLock } from './lock.ts';
 import type { Root } from './root.ts';
@@ -76,10 +76,13 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
 async function withLimit<T>(reading: Promise<T>, path: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new HostError(path, `the kernel has not answered this read for ${READ_LIMIT} ms`, 'ETIMEDOUT')),
-      READ_LIMIT,
-    );
+    // Many readings share few threads: on a starved machine one is late that the kernel was never asked for.
+    let patience = PATIENCE;
+    const late = (): void => {
+      if (!anyThreadBlocked() && patience-- > 0) timer = setTimeout(late, READ_LIMIT);
+      else reject(new HostError(path, `the kernel has not answered this read for ${READ_LIMIT} ms`, 'ETIMEDOUT'));
+    };
+    timer = setTimeout(late, READ_LIMIT);
   });
   try {
     return await Promise.race([reading, limit]);

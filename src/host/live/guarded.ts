@@ -1,4 +1,5 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
@@ -50,7 +51,7 @@ class GuardedReader {
         finish(() => reject(hostError('sh', 'start', error)));
       };
       const closed = (): void => fail(new Error('it ended'));
-      const timer = setTimeout(() => {
+      const giveUp = (): void => {
         this.#child = undefined;
         child.kill('SIGKILL');
         child.stdin.destroy();
@@ -64,7 +65,14 @@ class GuardedReader {
             ),
           ),
         );
-      }, limit);
+      };
+      // On a starved machine the reader may not even have begun. One that waits for a lock of the kernel sleeps in state D.
+      let patience = PATIENCE;
+      const late = (): void => {
+        if (isBlocked(String(child.pid)) || patience-- === 0) giveUp();
+        else timer = setTimeout(late, limit);
+      };
+      let timer = setTimeout(late, limit);
       ref(child);
       child.stdout.on('data', take);
       child.on('error', fail);
@@ -80,6 +88,24 @@ class GuardedReader {
     this.#child = child;
     return child;
   }
+}
+
+/** How many more times its limit a reading gets while nobody looks blocked. */
+export const PATIENCE = 5;
+
+/** Whether a thread sleeps in the kernel where no signal reaches it, or is gone. Source: proc(5), state in /proc/PID/stat. */
+function isBlocked(thread: string): boolean {
+  try {
+    const stat = readFileSync(`/proc/${thread}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('D');
+  } catch {
+    return true;
+  }
+}
+
+/** Whether any thread of this process sleeps so. */
+export function anyThreadBlocked(): boolean {
+  return readdirSync('/proc/self/task').some((id) => isBlocked(`self/task/${id}`));
 }
 
 /** Reads paths, one a line; answers `+` and the first line of the file, or `-`. Built-ins of the shell only: no process for each. */
