@@ -50,12 +50,13 @@ export interface Apt {
   mirror: string;
   /** The suite of backports when the flavour wants it and the mirror has one. */
   target: string | undefined;
-  /** @throws LabError with what apt said */
-  simulate(target: string | undefined, names: readonly string[]): Promise<Package[]>;
+  /**
+   * What would be installed or upgraded here, or on a system with no package at all.
+   * @throws LabError with what apt said
+   */
+  simulate(target: string | undefined, names: readonly string[], where?: 'here' | 'on nothing'): Promise<Package[]>;
   /** Where candidates, or exactly these versions, are to be had. @throws LabError */
   uris(target: string | undefined, names: readonly string[]): Promise<Download[]>;
-  /** Names a package depends on, as its candidate says. @throws LabError */
-  depends(target: string | undefined, name: string): Promise<string[]>;
   /** Downloads into a folder, checked against the signed lists; files already there are kept. @throws LabError */
   download(folder: string, packages: readonly Package[], onLine: (line: string) => void): Promise<void>;
 }
@@ -98,8 +99,10 @@ export async function openApt(folder: string, codename: string, flavour: Flavour
   return {
     mirror,
     target,
-    async simulate(suite, names) {
+    async simulate(suite, names, where = 'here') {
+      const status = where === 'here' ? [] : ['-o', 'Dir::State::status=/dev/null'];
       const ended = await run([
+        ...status,
         '-s',
         'install',
         '--no-install-recommends',
@@ -113,23 +116,6 @@ export async function openApt(folder: string, codename: string, flavour: Flavour
       const ended = await run(['--print-uris', ...(suite === undefined ? [] : ['-t', suite]), 'download', ...names]);
       if (ended.code !== 0) throw new LabError(`${mirror} does not offer all of ${names.join(' ')}: ${complaint(ended)}`);
       return parseUris(ended.stdout);
-    },
-    async depends(suite, name) {
-      const argv = [
-        '-c',
-        join(folder, 'apt.conf'),
-        ...(suite === undefined ? [] : ['-t', suite]),
-        'show',
-        '--no-all-versions',
-        name,
-      ];
-      const ended = await exec('apt-cache', argv, { timeout: 60_000 });
-      if (ended.code !== 0) throw new LabError(`${mirror} does not offer ${name}: ${complaint(ended)}`);
-      const list = /^Depends: (.*)$/m.exec(ended.stdout)?.[1] ?? '';
-      return list
-        .split(',')
-        .map((item) => item.trim().split(/[ :]/)[0] ?? '')
-        .filter(Boolean);
     },
     async download(into, packages, onLine) {
       const names = packages.map(({ name, version }) => `${name}=${version}`);

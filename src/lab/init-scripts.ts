@@ -52,7 +52,7 @@ export const L1_JOB: string = `b=/run/busybox
 job=${SHARE}/job
 $b ip link set lo up
 $b hostname sluice-l1
-port() { for p in /sys/class/virtio-ports/*; do read -r n < $p/name && [ "$n" = "$1" ] && { echo /dev/\${p##*/}; return; }; done; }
+port() { for p in /sys/class/virtio-ports/*; do [ -e $p/name ] && read -r n < $p/name && [ "$n" = "$1" ] && { echo /dev/\${p##*/}; return; }; done; }
 control=$(port sluice.control)
 exec 9> $control
 unlock() { a=$($b printf %s "$1" | $b base64 -d); a=\${a%.}; }

@@ -77,8 +77,8 @@ test('a device or a property that this QEMU lacks is named', () => {
 });
 
 test('a command finds the programs of the lab first, and what it is given wins', () => {
-  const env = jobEnvironment(LAB, { HOME: '/elsewhere', X: '1' }, '/usr/bin:/bin');
-  assert.equal(env.PATH, '/cache/lab/bin:/usr/bin:/bin');
+  const env = jobEnvironment(LAB, { HOME: '/elsewhere', X: '1' }, '/opt/x:relative:/usr/bin');
+  assert.equal(env.PATH, '/cache/lab/bin:/opt/x:/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/bin');
   assert.equal(env.SLUICE_LAB_KERNEL, '/cache/lab/guest/vmlinuz');
   assert.equal(env.HOME, '/elsewhere');
   assert.equal(env.X, '1');

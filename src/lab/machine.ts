@@ -88,8 +88,17 @@ export function machineArguments(lab: Lab, run: RunFolder, devices: Devices, ter
   ];
 }
 
-/** The environment of a command in L1: a root shell's, and where the guest's kernel and initramfs are. */
-export function jobEnvironment(lab: Lab, more: Readonly<Record<string, string>>, path: string): Record<string, string> {
+const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/**
+ * The environment of a command in L1: a root shell's, and where the guest's kernel and initramfs are.
+ * @param path PATH of this process: what the user runs here is found there, behind the lab's own programs
+ */
+export function jobEnvironment(
+  lab: Lab,
+  more: Readonly<Record<string, string>>,
+  path: string = process.env.PATH ?? '',
+): Record<string, string> {
   const at = (relative: string) => join(lab.folder, relative);
   return {
     HOME: '/run/home',
@@ -97,7 +106,7 @@ export function jobEnvironment(lab: Lab, more: Readonly<Record<string, string>>,
     LOGNAME: 'root',
     SHELL: '/bin/sh',
     LANG: 'C.UTF-8',
-    PATH: [at(lab.bin), path].join(':'),
+    PATH: [...new Set([at(lab.bin), ...path.split(':').filter((folder) => folder.startsWith('/')), ...SYSTEM_PATH])].join(':'),
     SLUICE_LAB_BIN: at(lab.bin),
     SLUICE_LAB_MODULES: at(lab.modules),
     SLUICE_LAB_KERNEL: at(lab.guestKernel),

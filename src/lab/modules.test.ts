@@ -35,6 +35,10 @@ test('a missing module is an error unless it may be missing', () => {
   assert.deepEqual(loadOrder(INDEX, ['nothing?']), []);
 });
 
+test('without a list of what is built in, what is no module is taken to be built in', () => {
+  assert.deepEqual(loadOrder(parseModules(DEP, undefined), ['virtio_pci', 'dca']), ['kernel/drivers/dca/dca.ko.xz']);
+});
+
 test('order holds for every graph without cycles', () => {
   const graph = fc.array(fc.array(fc.nat(), { maxLength: 4 }), { minLength: 1, maxLength: 12 });
   fc.assert(

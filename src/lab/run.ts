@@ -11,7 +11,6 @@ import { MarkedStream } from './marked-stream.ts';
 import { makeRunFolder, type RunFolder, sweepRunFolders } from './run-folder.ts';
 import type { Lab } from './store.ts';
 
-const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const CONSOLE_LINES = 400;
 const TAIL_LINES = 30;
 const PANIC = 'Kernel panic';
@@ -270,7 +269,7 @@ export async function runInLab(lab: Lab, options: RunOptions): Promise<RunResult
   return drive(
     lab,
     {
-      job: { argv: options.argv, env: jobEnvironment(lab, options.env ?? {}, SYSTEM_PATH), cwd: options.cwd ?? process.cwd() },
+      job: { argv: options.argv, env: jobEnvironment(lab, options.env ?? {}), cwd: options.cwd ?? process.cwd() },
       timeout: options.timeout,
       devices: options.devices,
       token: options.token ?? `sluice-lab ${randomBytes(16).toString('hex')}`,

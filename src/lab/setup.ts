@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { probeAbilities } from './abilities.ts';
 import { type Apt, debianCodename, openApt } from './apt.ts';
 import { type Download, megabytes, type Package } from './apt-text.ts';
 import { LabError } from './errors.ts';
 import { exec, hasProgram } from './exec.ts';
-import { buildGuestInitrd, buildInitrd, inflateModules } from './images.ts';
+import { ensureImages, GUEST_INITRD, INITRD, inflateModules, ingredients } from './images.ts';
 import { parseLdd } from './libraries.ts';
 import { labsInUse } from './run-folder.ts';
 import { type Flavour, FORMAT, type Lab, lockStore, publishLab, readLab, storeFolder } from './store.ts';
@@ -34,7 +34,13 @@ const KERNEL = /^linux-(image|binary|modules)-\d/;
 
 /** The cached lab of a flavour, or undefined when none is complete. Needs no network. @throws LabError when it cannot be read */
 export async function openLab(options: { flavour: Flavour }): Promise<Lab | undefined> {
-  return readLab(storeFolder(), options.flavour);
+  return ready(await readLab(storeFolder(), options.flavour));
+}
+
+/** A lab with the images of this version: an earlier one may have made others from the same packages. */
+async function ready(lab: Lab | undefined): Promise<Lab | undefined> {
+  if (lab !== undefined) await ensureImages(lab.folder, ingredients(join(lab.folder, 'root'), lab.release));
+  return lab;
 }
 
 export interface LabStatus {
@@ -68,18 +74,18 @@ export interface SetupOptions {
  */
 export async function setupLab(options: SetupOptions): Promise<Lab> {
   const store = storeFolder();
-  const present = options.refresh ? undefined : await readLab(store, options.flavour);
+  const present = options.refresh ? undefined : await openLab(options);
   if (present !== undefined) return present;
   const codename = await debianCodename();
   const release = await lockStore(store, () => options.progress('another set-up is running: waiting for it'));
   let building: string | undefined;
   try {
-    const meanwhile = options.refresh ? undefined : await readLab(store, options.flavour);
+    const meanwhile = options.refresh ? undefined : await openLab(options);
     if (meanwhile !== undefined) return meanwhile;
     for (const name of await readdir(store))
       if (name.startsWith('building-')) await rm(join(store, name), { recursive: true, force: true });
     const started = Date.now();
-    const downloads = await choosePackages(await openApt(join(store, 'apt'), codename, options.flavour), options);
+    const downloads = await choosePackages(store, await openApt(join(store, 'apt'), codename, options.flavour), options);
     const name = `${options.flavour}-${identity(downloads.chosen)}`;
     if (!existsSync(join(store, name, 'lab.json'))) {
       await fetchPackages(store, downloads.apt, downloads.chosen, options.progress);
@@ -91,7 +97,7 @@ export async function setupLab(options: SetupOptions): Promise<Lab> {
     }
     await publishLab(store, options.flavour, name);
     await tidy(store, options.flavour, name, downloads.chosen);
-    const lab = await readLab(store, options.flavour);
+    const lab = await openLab(options);
     if (lab === undefined) throw new LabError(`${join(store, name)} vanished while it was set up`);
     options.progress(
       `ready in ${((Date.now() - started) / 1000).toFixed(1)} s: ${lab.abilities.version}, Linux ${lab.release}, ${megabytes(lab.bytes)} in ${lab.folder}`,
@@ -112,37 +118,53 @@ function identity(packages: readonly Package[]): string {
     .slice(0, 12);
 }
 
-async function choosePackages(apt: Apt, { flavour, progress }: SetupOptions): Promise<{ apt: Apt; chosen: Download[] }> {
-  if (flavour === 'backports' && apt.target === undefined)
-    progress(`${apt.mirror} has no backports for this release: taking the release's own QEMU and kernel`);
+/**
+ * The suite to take QEMU and the kernel from: backports only where the release's own QEMU has no igb. Its program is looked
+ * into for the name of the device type; that says more than a version would.
+ */
+async function chooseSuite(store: string, apt: Apt, { flavour, progress }: SetupOptions): Promise<string | undefined> {
+  if (flavour === 'stock') return undefined;
+  const own = await apt.uris(undefined, ['qemu-system-x86']);
+  const folder = await mkdtemp(join(store, 'building-'));
+  try {
+    await apt.download(folder, own, () => {});
+    for (const { file } of own) await need(exec('dpkg', ['-x', join(folder, file), folder]), 'dpkg');
+    const program = await readFile(join(folder, new Unpacked(folder).program('qemu-system-x86_64')));
+    if (program.includes('\0igb\0')) {
+      progress("the release's own QEMU has an igb: it is taken with the release's own kernel");
+      return undefined;
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  if (apt.target === undefined)
+    progress(`${apt.mirror} has no backports for this release: its own QEMU has no igb, so there is the NVMe device alone`);
+  return apt.target;
+}
+
+async function choosePackages(store: string, apt: Apt, options: SetupOptions): Promise<{ apt: Apt; chosen: Download[] }> {
+  const suite = await chooseSuite(store, apt, options);
   const tools = [...TOOLS];
   if (!(await hasProgram('ip'))) tools.push('iproute2');
   if (!(await hasProgram('xz'))) tools.push('xz-utils');
 
-  const kernels = (await apt.simulate(apt.target, ['linux-image-amd64'])).filter(({ name }) => KERNEL.test(name));
-  const kernel = kernels.length > 0 ? kernels : await installedKernel(apt);
+  const kernel = (await apt.simulate(suite, ['linux-image-amd64'], 'on nothing')).filter(({ name }) => KERNEL.test(name));
+  if (kernel.length === 0) throw new LabError(`${apt.mirror} offers no kernel: linux-image-amd64 leads to no package with one`);
   const pick = (wanted: readonly string[], needed: readonly Package[]): string[] => [
     ...wanted.filter((name) => !needed.some((p) => p.name === name)),
     ...needed
       .filter((p) => wanted.includes(p.name) || (p.name.startsWith('lib') && !SYSTEM.test(p.name)))
       .map((p) => `${p.name}=${p.version}`),
   ];
-  const qemu = pick(QEMU, await apt.simulate(apt.target, ['qemu-system-x86']));
+  const qemu = pick(QEMU, await apt.simulate(suite, ['qemu-system-x86']));
   const rest = pick(tools, await apt.simulate(undefined, tools));
   const chosen = new Map<string, Download>();
   const found = [
-    ...(await apt.uris(apt.target, [...qemu, ...kernel.map((p) => `${p.name}=${p.version}`)])),
+    ...(await apt.uris(suite, [...qemu, ...kernel.map((p) => `${p.name}=${p.version}`)])),
     ...(await apt.uris(undefined, rest)),
   ];
   for (const download of found) if (!chosen.has(download.name)) chosen.set(download.name, download);
   return { apt, chosen: [...chosen.values()] };
-}
-
-/** The kernel's packages when the system has the newest installed, so that a simulation would install nothing. */
-async function installedKernel(apt: Apt): Promise<Package[]> {
-  const names = (await apt.depends(apt.target, 'linux-image-amd64')).filter((name) => KERNEL.test(name));
-  if (names.length === 0) throw new LabError(`${apt.mirror} offers no kernel: linux-image-amd64 leads to no package with one`);
-  return apt.uris(apt.target, names);
 }
 
 async function fetchPackages(
@@ -192,12 +214,7 @@ async function build(
     existsSync(join(folder, path)),
   );
   if (kernel === undefined) throw new LabError(`the downloaded kernel ${release} has no vmlinuz`);
-  const own = unpacked.find('xz');
-  const from = {
-    unpacked,
-    modules: join(unpacked.root, 'lib/modules', release),
-    xz: own === undefined ? 'xz' : join(unpacked.root, own),
-  };
+  const from = ingredients(unpacked.root, release);
   const depmod = () =>
     exec(join(unpacked.root, unpacked.program('depmod')), ['-b', unpacked.root, release], { env: unpacked.env() });
   await need(depmod(), 'depmod');
@@ -219,8 +236,7 @@ async function build(
   const abilities = await probeAbilities(qemu);
 
   await mkdir(join(folder, 'guest'));
-  await writeFile(join(folder, 'initrd.gz'), await buildInitrd(from));
-  await writeFile(join(folder, 'guest/initrd.gz'), await buildGuestInitrd(from));
+  await ensureImages(folder, from);
   await symlink(join('..', kernel), join(folder, 'guest/vmlinuz'));
 
   const lab: Lab = {
@@ -229,9 +245,9 @@ async function build(
     release,
     modules: `root/lib/modules/${release}`,
     kernel,
-    initrd: 'initrd.gz',
+    initrd: INITRD,
     guestKernel: 'guest/vmlinuz',
-    guestInitrd: 'guest/initrd.gz',
+    guestInitrd: GUEST_INITRD,
     bin: 'bin',
     packages: chosen.map(({ name, version }) => ({ name, version })),
     abilities,

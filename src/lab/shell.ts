@@ -6,7 +6,6 @@ import { type Devices, jobEnvironment } from './machine.ts';
 import { drive, type RunResult } from './run.ts';
 import type { Lab } from './store.ts';
 
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Ctrl-]: ends the machine when its shell answers no more, as telnet does. */
 const ESCAPE = 0x1d;
 
@@ -43,7 +42,7 @@ export async function shellInLab(lab: Lab, options: { devices?: Devices } = {}):
     return await drive(
       lab,
       {
-        job: { argv: shell, env: jobEnvironment(lab, more, PATH), cwd: process.cwd() },
+        job: { argv: shell, env: jobEnvironment(lab, more), cwd: process.cwd() },
         timeout: 0,
         devices: options.devices ?? ('igb' in lab.abilities.devices ? 'igb+nvme' : 'nvme'),
         token: `sluice-lab ${randomBytes(16).toString('hex')}`,
