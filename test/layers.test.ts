@@ -12,6 +12,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['bits'],
   ['pci', 'acpi'],
   ['nvme'],
+  ['iommu'],
   ['vfio'],
   ['host'],
   ['host/live'],
