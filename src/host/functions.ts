@@ -1,6 +1,6 @@
 import { type Host, HostError } from './host.ts';
 import { baseName, parseCount, parseHex } from './parse.ts';
-import { readSriov, type Sriov } from './sriov.ts';
+import { inTime, readSriov, type Sriov } from './sriov.ts';
 
 /** One PCI function as sysfs shows it. What is absent there is absent here. */
 export interface PciFunction {
@@ -13,7 +13,7 @@ export interface PciFunction {
   /** Its place in the tree: `/sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0`. */
   path: string;
   driver?: string;
-  /** Absent when nothing was written there: the kernel shows `(null)`. */
+  /** Absent when nothing was written there: the kernel shows `(null)`. Absent as well when it is one of `unanswered`. */
   driverOverride?: string;
   /** Number of its IOMMU group. */
   group?: number;
@@ -34,6 +34,10 @@ export interface PciFunction {
   resetMethods?: string[];
   /** The firmware's boot display. */
   bootVga?: boolean;
+  /** NUMA node; absent when the kernel knows none, which it prints as -1. */
+  numaNode?: number;
+  /** Attributes that the kernel did not answer in time: their reader waits for whoever holds the lock of the device. */
+  unanswered?: string[];
 }
 
 export const PCI_DEVICES = '/sys/bus/pci/devices';
@@ -63,17 +67,20 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
   const [vendor, device, classCode] = await Promise.all([hex('vendor'), hex('device'), hex('class')]);
   if (vendor === undefined || device === undefined || classCode === undefined)
     throw new HostError(at, 'has no vendor, device or class attribute');
-  const [driver, group, unit, physfn, override, methods, vga, config, sriov] = await Promise.all([
+  const unanswered: string[] = [];
+  const [driver, group, unit, physfn, override, methods, vga, numa, config, sriov] = await Promise.all([
     link('driver'),
     link('iommu_group'),
     link('iommu'),
     link('physfn'),
-    text('driver_override'),
+    inTime(text('driver_override'), () => unanswered.push('driver_override')),
     text('reset_method'),
     text('boot_vga'),
+    text('numa_node'),
     host.files.readAt(`${at}/config`, 0, 64),
     readSriov(host, bdf),
   ]);
+  if (sriov !== undefined && sriov.numVFs === undefined) unanswered.push('sriov_numvfs');
   const [interfaces, nvme] = await Promise.all([host.files.list(`${at}/net`), host.files.list(`${at}/nvme`)]);
   const found: PciFunction = {
     bdf,
@@ -81,7 +88,7 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
     device,
     class: classCode,
     path: resolveDevices(target),
-    virtfns: sriov === undefined ? [] : await readVirtfns(host, at, sriov.numVFs ?? 0),
+    virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : await readVirtfns(host, at),
     interfaces: interfaces ?? [],
     nvme: (nvme ?? []).filter((name) => /^nvme\d+$/.test(name)),
   };
@@ -95,19 +102,19 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
   const ways = methods?.trim();
   if (ways !== undefined && ways !== '') found.resetMethods = ways.split(/\s+/);
   if (vga !== undefined) found.bootVga = vga.trim() === '1';
+  if (numa !== undefined && numa.trim() !== '-1') found.numaNode = parseCount(numa, `${at}/numa_node`) ?? 0;
+  // A function that does not answer, in D3cold or gone, reads as ones.
   const headerType = config?.[14];
-  if (headerType !== undefined) found.headerType = headerType & 0x7f;
+  if (headerType !== undefined && headerType !== 0xff) found.headerType = headerType & 0x7f;
+  if (unanswered.length > 0) found.unanswered = unanswered.sort();
   return found;
 }
 
-/** `virtfn0`, `virtfn1` ... in order. */
-async function readVirtfns(host: Host, at: string, count: number): Promise<string[]> {
-  const found: string[] = [];
-  for (let n = 0; n < count; n++) {
-    const to = await host.files.link(`${at}/virtfn${n}`);
-    if (to !== undefined) found.push(baseName(to));
-  }
-  return found;
+/** `virtfn0`, `virtfn1` ... in order. The names are those that are there, for their number may be what has no answer. */
+async function readVirtfns(host: Host, at: string): Promise<string[]> {
+  const numbers = ((await host.files.list(at)) ?? []).flatMap((name) => /^virtfn(\d+)$/.exec(name)?.[1] ?? []).map(Number);
+  const targets = numbers.sort((a, b) => a - b).map((n) => host.files.link(`${at}/virtfn${n}`));
+  return (await Promise.all(targets)).flatMap((to) => (to === undefined ? [] : baseName(to)));
 }
 
 /** Links in /sys/bus/pci/devices are relative (`../../../devices/pci0000:00/...`); the place in the tree is below /sys. */

@@ -1,5 +1,5 @@
 import type { Host } from './host.ts';
-import { baseName, parseCount } from './parse.ts';
+import { baseName, parseCount, parseRegister } from './parse.ts';
 
 /** One remapping unit that the kernel drives. */
 export interface IommuUnit {
@@ -24,17 +24,23 @@ export interface IommuGroup {
   reserved: { start: string; end: string; type: string }[];
 }
 
-/** Remapping units, sorted by name; empty when DMA remapping is off. Source: Linux Documentation/ABI/testing/sysfs-class-iommu*. */
+/**
+ * Remapping units, sorted by name; empty when DMA remapping is off. Source: Linux Documentation/ABI/testing/sysfs-class-iommu*.
+ * @throws HostError when a register makes no sense
+ */
 export async function readUnits(host: Host): Promise<IommuUnit[]> {
   const units: IommuUnit[] = [];
   for (const name of (await host.files.list('/sys/class/iommu')) ?? []) {
     const at = `/sys/class/iommu/${name}`;
     const devices = ((await host.files.list(`${at}/devices`)) ?? []).filter((device) => device.includes(':'));
     const unit: IommuUnit = { name, devices };
-    const text = async (file: string) => (await host.files.readText(`${at}/intel-iommu/${file}`))?.trim();
-    const [cap, ecap, version, address] = await Promise.all(['cap', 'ecap', 'version', 'address'].map(text));
-    if (cap !== undefined) unit.cap = cap.padStart(16, '0');
-    if (ecap !== undefined) unit.ecap = ecap.padStart(16, '0');
+    const path = (file: string) => `${at}/intel-iommu/${file}`;
+    const text = async (file: string) => (await host.files.readText(path(file)))?.trim();
+    const [capText, ecapText, version, address] = await Promise.all(['cap', 'ecap', 'version', 'address'].map(text));
+    const cap = parseRegister(capText, path('cap'));
+    const ecap = parseRegister(ecapText, path('ecap'));
+    if (cap !== undefined) unit.cap = cap;
+    if (ecap !== undefined) unit.ecap = ecap;
     if (version !== undefined) unit.version = version;
     if (address !== undefined) unit.address = address;
     units.push(unit);

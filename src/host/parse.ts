@@ -23,6 +23,18 @@ export function parseHex(text: string | undefined, path: string): number | undef
   return Number.parseInt(trimmed.replace(/^0x/i, ''), 16);
 }
 
+/**
+ * A 64-bit register as the kernel prints it, filled up to its 16 hexadecimal digits. Undefined stays undefined.
+ * @throws HostError when the text is none, naming `path`
+ */
+export function parseRegister(text: string | undefined, path: string): string | undefined {
+  if (text === undefined) return undefined;
+  const trimmed = text.trim();
+  if (!/^[0-9a-f]{1,16}$/i.test(trimmed))
+    throw new HostError(path, `expected a register in hexadecimal, found ${quote(trimmed)}`);
+  return trimmed.toLowerCase().padStart(16, '0');
+}
+
 /** The last component of a path. */
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);

@@ -4,14 +4,14 @@ import { type Host, HostError } from './host.ts';
 import { type IommuGroup, type IommuUnit, readGroups, readUnits } from './iommu.ts';
 import { type NvmeVirtualization, readNvmeVirtualization } from './nvme.ts';
 import { readSystem, type System } from './system.ts';
-import { readUsage, type Usage } from './usage.ts';
+import { readUsage, USAGE, type Usage } from './usage.ts';
 
 /** What was read of a host: plain data, so that judging and planning are functions of it. */
 export interface Picture {
   host: string;
   system: System;
-  /** DMAR or IVRS, when firmware gives one and it may be read. */
-  firmwareTables: { signature: 'DMAR' | 'IVRS'; bytes: Uint8Array }[];
+  /** Those of DMAR, IVRS and VIOT that firmware gives and that may be read. */
+  firmwareTables: { signature: 'DMAR' | 'IVRS' | 'VIOT'; bytes: Uint8Array }[];
   units: IommuUnit[];
   groups: IommuGroup[];
   functions: PciFunction[];
@@ -47,23 +47,25 @@ export async function readPicture(host: Host): Promise<Picture> {
     (found) => found !== undefined,
   );
   for (const found of functions)
-    if (found.sriov !== undefined && found.sriov.numVFs === undefined)
+    for (const name of found.unanswered ?? [])
       unread.push({
-        what: `${found.bdf} sriov_numvfs`,
-        because: 'the kernel did not answer in time: a change of the VF count is under way and waits for a VF in use',
+        what: `${found.bdf} ${name}`,
+        because: 'the kernel did not answer in time: a change of the VF count or driver is under way and waits for a VF in use',
       });
   const [system, units, groups, links, usage, kvm] = await Promise.all([
     readSystem(host),
     part('/sys/class/iommu', () => readUnits(host), []),
     part('/sys/kernel/iommu_groups', () => readGroups(host), []),
     part('network interfaces', () => host.links.list(), []),
-    part('what uses the devices', () => readUsage(host), []),
+    part(USAGE, () => readUsage(host), []),
     host.hypervisor.kvm(),
   ]);
   if (system.uid !== 0)
     unread.push({ what: 'open files of other users', because: 'not root: VFIO groups held by other users are not seen' });
+  if (system.modules.includes('zfs'))
+    unread.push({ what: 'members of ZFS pools', because: 'sysfs does not show them: name the disks of pools yourself' });
   const firmwareTables: Picture['firmwareTables'] = [];
-  for (const signature of ['DMAR', 'IVRS'] as const) {
+  for (const signature of ['DMAR', 'IVRS', 'VIOT'] as const) {
     const path = `/sys/firmware/acpi/tables/${signature}`;
     const bytes = await part(path, () => host.files.read(path), undefined);
     if (bytes !== undefined) firmwareTables.push({ signature, bytes });
@@ -74,7 +76,8 @@ export async function readPicture(host: Host): Promise<Picture> {
       const state = await part(`/dev/${controller}`, () => readNvmeVirtualization(host, controller), undefined);
       if (state !== undefined) nvme[controller] = state;
     }
-  const unsafe = (await host.files.readText('/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts'))?.trim();
+  const unsafePath = '/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts';
+  const unsafe = (await part(unsafePath, () => host.files.readText(unsafePath), undefined))?.trim();
   return {
     host: host.name,
     system,

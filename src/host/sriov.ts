@@ -26,13 +26,21 @@ export async function readSriov(host: Host, bdf: string): Promise<Sriov | undefi
   const totalVFs = await read('totalvfs');
   if (totalVFs === undefined) return undefined;
   const [numVFs, firstVFOffset = 0, vfStride = 0, autoprobe = 1] = await Promise.all([
-    read('numvfs').catch((error: unknown) => {
-      if (error instanceof HostError && error.errno === 'ETIMEDOUT') return undefined;
-      throw error;
-    }),
+    inTime(read('numvfs')),
     read('offset'),
     read('stride'),
     read('drivers_autoprobe'),
   ]);
   return { totalVFs, numVFs, firstVFOffset, vfStride, driversAutoprobe: autoprobe !== 0 };
+}
+
+/** What is read, or undefined when the kernel did not answer in time: its reader waits for the lock of the device. */
+export async function inTime<T>(reading: Promise<T>, otherwise: () => void = () => {}): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!(error instanceof HostError && error.errno === 'ETIMEDOUT')) throw error;
+    otherwise();
+    return undefined;
+  }
 }

@@ -1,5 +1,9 @@
-import type { Host } from './host.ts';
+import { type Host, HostError } from './host.ts';
+import { groupOf } from './iommu.ts';
 import { baseName } from './parse.ts';
+
+/** What `unread` of a picture calls this part. */
+export const USAGE = 'what uses the devices';
 
 /** Something on the host that would break if a function were taken away. */
 export interface Usage {
@@ -15,7 +19,11 @@ export interface Usage {
   pid?: number;
 }
 
-/** What mounted file systems, swap areas, default routes and open VFIO groups need. Each is followed through md, dm, bonds and bridges. */
+/**
+ * What mounted file systems, swap areas, default routes and open VFIO devices need. Each is followed through md, dm, btrfs,
+ * NVMe multipath, bonds and bridges. Source: proc(5), Linux Documentation/ABI/testing/sysfs-block, sysfs-class-net.
+ * @throws HostError when a part cannot be read: then nothing is known to be free
+ */
 export async function readUsage(host: Host): Promise<Usage[]> {
   const all = await Promise.all([readMounts(host), readSwap(host), readDefaultRoutes(host), readVfioUsers(host)]);
   return all.flat();
@@ -27,16 +35,13 @@ async function readMounts(host: Host): Promise<Usage[]> {
   for (const line of lines(await host.files.readText(where))) {
     const [left = '', right = ''] = line.split(' - ');
     const [, , number = '', , mountPoint = ''] = left.split(' ');
-    const source = right.split(' ')[1] ?? '';
-    // btrfs and others mount with an anonymous device number; their source names the block device.
-    const block = number.startsWith('0:')
-      ? source.startsWith('/dev/')
-        ? await blockByName(host, source)
-        : undefined
-      : `/sys/dev/block/${number}`;
-    if (block === undefined) continue;
+    if (!/^\d+:\d+$/.test(number)) continue;
+    const [type = '', source = ''] = right.split(' ');
     const what = unescapeMount(mountPoint);
-    for (const bdf of await functionsUnderBlock(host, block)) found.push({ bdf, kind: 'mount', what, where });
+    const blocks = number.startsWith('0:')
+      ? await blocksOfAnonymous(host, type, unescapeMount(source))
+      : [`/sys/dev/block/${number}`];
+    for (const bdf of await functionsUnder(host, blocks)) found.push({ bdf, kind: 'mount', what, where });
   }
   return found;
 }
@@ -49,9 +54,30 @@ async function readSwap(host: Host): Promise<Usage[]> {
     if (!device.startsWith('/dev/')) continue;
     const block = await blockByName(host, device);
     if (block === undefined) continue;
-    for (const bdf of await functionsUnderBlock(host, block)) found.push({ bdf, kind: 'swap', what: device, where });
+    for (const bdf of await functionsUnder(host, [block])) found.push({ bdf, kind: 'swap', what: device, where });
   }
   return found;
+}
+
+/**
+ * btrfs and others mount with an anonymous device number; their source names a block device. A btrfs may lie on several, of
+ * which mountinfo names one: /sys/fs/btrfs has them all.
+ */
+async function blocksOfAnonymous(host: Host, type: string, source: string): Promise<string[]> {
+  const named = source.startsWith('/dev/') ? await blockByName(host, source) : undefined;
+  if (named === undefined) return [];
+  const all = type === 'btrfs' ? ((await host.files.list('/sys/fs/btrfs')) ?? []) : [];
+  for (const uuid of all) {
+    const members = (await host.files.list(`/sys/fs/btrfs/${uuid}/devices`)) ?? [];
+    if (members.includes(baseName(named))) return members.map((member) => `/sys/class/block/${member}`);
+  }
+  return [named];
+}
+
+/** Functions that these block devices need, each once. */
+async function functionsUnder(host: Host, blocks: readonly string[]): Promise<Set<string>> {
+  const found = await Promise.all(blocks.map((block) => functionsUnderBlock(host, block)));
+  return new Set(found.flat());
 }
 
 /** `/dev/mapper/x` is a link to `../dm-0`; the class folder knows the kernel's own name. */
@@ -97,7 +123,7 @@ async function readDefaultRoutes(host: Host): Promise<Usage[]> {
   for (const line of lines(await host.files.readText(v4)).slice(1)) {
     const [name = '', destination, , flags = '0', , , , mask] = line.split(/\s+/);
     if (destination !== '00000000' || mask !== '00000000' || !(Number.parseInt(flags, 16) & RTF_UP)) continue;
-    for (const bdf of await functionsUnderInterface(host, name))
+    for (const bdf of new Set(await functionsUnderInterface(host, name)))
       found.push({ bdf, kind: 'default-route', what: name, where: v4 });
   }
   for (const line of lines(await host.files.readText(v6))) {
@@ -106,7 +132,7 @@ async function readDefaultRoutes(host: Host): Promise<Usage[]> {
     const flags = Number.parseInt(words[8] ?? '0', 16);
     const name = words[9] ?? '';
     if (!/^0{32}$/.test(destination) || prefix !== '00' || name === 'lo' || flags & RTF_REJECT) continue;
-    for (const bdf of await functionsUnderInterface(host, name))
+    for (const bdf of new Set(await functionsUnderInterface(host, name)))
       found.push({ bdf, kind: 'default-route', what: name, where: v6 });
   }
   return found;
@@ -127,33 +153,50 @@ export async function functionsUnderInterface(host: Host, name: string, seen: Se
   return below.flat();
 }
 
-/** Processes that hold `/dev/vfio/N` open. Only those that may be looked into are seen. */
+/** Processes that hold `/dev/vfio/N` or `/dev/vfio/devices/vfioN` open. Only those that may be looked into are seen. */
 export async function readVfioUsers(host: Host): Promise<Usage[]> {
-  const groups = ((await host.files.list('/dev/vfio')) ?? []).filter((name) => /^\d+$/.test(name));
-  if (groups.length === 0) return [];
+  const nodes = ((await host.files.list('/dev/vfio')) ?? []).filter((name) => name !== 'vfio');
+  if (nodes.length === 0) return [];
   const found: Usage[] = [];
   for (const pid of ((await host.files.list('/proc')) ?? []).filter((name) => /^\d+$/.test(name))) {
     for (const group of await vfioGroupsOf(host, Number(pid))) {
-      const program = (await host.files.readText(`/proc/${pid}/comm`))?.trim() ?? '?';
+      const program = (await orGone(host.files.readText(`/proc/${pid}/comm`)))?.trim() ?? '?';
       found.push({ group, kind: 'vfio', what: `${program} (pid ${pid})`, where: `/proc/${pid}/fd`, pid: Number(pid) });
     }
   }
   return found;
 }
 
-/** VFIO groups that a process has open; none when it may not be looked into or is gone. */
+/**
+ * VFIO groups that a process has open, by their own node or by that of a device in them; none when it may not be looked into
+ * or is gone.
+ */
 export async function vfioGroupsOf(host: Host, pid: number): Promise<number[]> {
   const at = `/proc/${pid}/fd`;
   const groups = new Set<number>();
-  try {
-    for (const fd of (await host.files.list(at)) ?? []) {
-      const group = /^\/dev\/vfio\/(\d+)$/.exec((await host.files.link(`${at}/${fd}`)) ?? '')?.[1];
-      if (group !== undefined) groups.add(Number(group));
-    }
-  } catch {
-    // Another user's process, or one that ended while we looked: it shows nothing.
+  for (const fd of (await orGone(host.files.list(at))) ?? []) {
+    const [, group, device] =
+      /^\/dev\/vfio\/(?:(\d+)|devices\/(vfio\d+))$/.exec((await orGone(host.files.link(`${at}/${fd}`))) ?? '') ?? [];
+    const number = device === undefined ? group : await groupOfVfioDevice(host, device);
+    if (number !== undefined) groups.add(Number(number));
   }
   return [...groups];
+}
+
+/** Source: Linux drivers/vfio/vfio_main.c, class vfio-dev. */
+async function groupOfVfioDevice(host: Host, name: string): Promise<number | undefined> {
+  const bdf = lastBdf((await host.files.link(`/sys/class/vfio-dev/${name}`)) ?? '');
+  return bdf === undefined ? undefined : await groupOf(host, bdf);
+}
+
+/** Another user's process, or one that ended while we looked, shows nothing. */
+async function orGone<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof HostError) return undefined;
+    throw error;
+  }
 }
 
 const BDF = /[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]/g;
