@@ -1,4 +1,5 @@
 import type { IommuUnit } from '../host/iommu.ts';
+import { addressWidths, CAP_REG, ECAP_REG, registerView } from '../iommu/index.ts';
 
 /** A remapping unit in words. Members of a VT-d unit are absent for other kinds, or when its registers could not be read. */
 export interface UnitSummary {
@@ -23,27 +24,36 @@ export interface UnitSummary {
   };
 }
 
+/** CAP_REG and ECAP_REG of a VT-d unit by field, or undefined when it is of another kind or they could not be read. */
+export function registersOf(
+  unit: IommuUnit,
+): { cap: ReturnType<typeof CAP_REG.decode>; ecap: ReturnType<typeof ECAP_REG.decode> } | undefined {
+  if (unit.cap === undefined || unit.ecap === undefined) return undefined;
+  return {
+    cap: CAP_REG.decode(registerView(BigInt(`0x${unit.cap}`))),
+    ecap: ECAP_REG.decode(registerView(BigInt(`0x${unit.ecap}`))),
+  };
+}
+
 export function describeUnit(unit: IommuUnit): UnitSummary {
   const summary: UnitSummary = { name: unit.name, devices: unit.devices.length };
   if (unit.version !== undefined) summary.version = unit.version;
   if (unit.address !== undefined) summary.registerBase = unit.address;
-  if (unit.cap === undefined || unit.ecap === undefined) return summary;
-  const cap = BigInt(`0x${unit.cap}`);
-  const ecap = BigInt(`0x${unit.ecap}`);
-  const bit = (register: bigint, at: bigint) => ((register >> at) & 1n) === 1n;
-  const sagaw = Number((cap >> 8n) & 0x1fn);
-  summary.cap = unit.cap;
-  summary.ecap = unit.ecap;
+  const registers = registersOf(unit);
+  if (registers === undefined) return summary;
+  const { cap, ecap } = registers;
+  if (unit.cap !== undefined) summary.cap = unit.cap;
+  if (unit.ecap !== undefined) summary.ecap = unit.ecap;
   summary.can = {
-    widths: [39, 48, 57].filter((_, index) => sagaw & (2 << index)),
-    maximumGuestAddressWidth: Number((cap >> 16n) & 0x3fn) + 1,
-    cachingMode: bit(cap, 7n),
-    interruptRemapping: bit(ecap, 3n),
-    passThrough: bit(ecap, 6n),
-    scalableMode: bit(ecap, 43n),
-    nested: bit(ecap, 26n),
-    deviceTlb: bit(ecap, 2n),
-    queuedInvalidation: bit(ecap, 1n),
+    widths: addressWidths(cap.SAGAW),
+    maximumGuestAddressWidth: cap.MGAW + 1,
+    cachingMode: cap.CM === 1,
+    interruptRemapping: ecap.IR === 1,
+    passThrough: ecap.PT === 1,
+    scalableMode: ecap.SMTS === 1,
+    nested: ecap.NEST === 1,
+    deviceTlb: ecap.DT === 1,
+    queuedInvalidation: ecap.QI === 1,
   };
   return summary;
 }

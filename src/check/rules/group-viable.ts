@@ -1,8 +1,10 @@
 import { functionOf } from '../../host/picture.ts';
 import { type Check, check } from '../check.ts';
 
-/** Drivers that leave DMA ownership to user space (`driver_managed_dma` in the kernel). */
-const HARMLESS = new Set(['vfio-pci', 'pci-stub', 'pcieport', 'shpchp']);
+/** Drivers that leave DMA ownership to user space (`driver_managed_dma` in the kernel), beside the variants of vfio-pci. */
+const HARMLESS = new Set(['pci-stub', 'pcieport', 'shpchp']);
+/** `vfio-pci`, `mlx5_vfio_pci`, `xe-vfio-pci` ... */
+const VFIO = /(^|[-_])vfio[-_]pci$/;
 
 /**
  * Members that keep a group from user space: those that a host driver uses. Bridges never do.
@@ -12,7 +14,9 @@ export function blockingMembers(
   members: readonly { bdf: string; driver?: string | undefined }[],
   given: readonly string[],
 ): typeof members {
-  return members.filter(({ bdf, driver }) => driver !== undefined && !HARMLESS.has(driver) && !given.includes(bdf));
+  return members.filter(
+    ({ bdf, driver }) => driver !== undefined && !HARMLESS.has(driver) && !VFIO.test(driver) && !given.includes(bdf),
+  );
 }
 
 export const groupViable: Check = check({
@@ -26,12 +30,15 @@ export const groupViable: Check = check({
     if (members === undefined) return { is: 'unknown', because: `the members of group ${group} could not be read`, seen: [] };
     const seen = members.map((member) => ({
       where: `/sys/bus/pci/devices/${member}/driver`,
-      text: functionOf(picture, member)?.driver ?? 'none',
+      text: functionOf(picture, member) === undefined ? 'not read' : (functionOf(picture, member)?.driver ?? 'none'),
     }));
     const blocking = blockingMembers(
       members.map((member) => ({ bdf: member, driver: functionOf(picture, member)?.driver })),
       [bdf],
     );
+    const unknown = members.filter((member) => functionOf(picture, member) === undefined);
+    if (blocking.length === 0 && unknown.length > 0)
+      return { is: 'unknown', because: `what drives ${unknown.join(', ')} of group ${group} could not be read`, seen };
     if (blocking.length === 0) return { is: 'pass', because: `no other member of group ${group} is used by a host driver`, seen };
     const named = blocking.map((member) => `${member.bdf} (driver ${member.driver})`).join(', ');
     return {

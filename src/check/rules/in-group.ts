@@ -1,4 +1,5 @@
 import { functionOf } from '../../host/picture.ts';
+import { parseBdf } from '../../pci/index.ts';
 import { type Check, check } from '../check.ts';
 
 export const inGroup: Check = check({
@@ -11,6 +12,16 @@ export const inGroup: Check = check({
     if (found === undefined) return { is: 'unknown', because: 'there is no such function', seen: [] };
     if (found.group !== undefined)
       return { is: 'pass', because: `it is in group ${found.group}`, seen: [{ where, text: `group ${found.group}` }] };
+    const unit = picture.units.find(({ name }) => parseBdf(name) !== undefined);
+    if (unit !== undefined && found.driver === undefined)
+      return {
+        is: 'unknown',
+        because: 'it is in no IOMMU group yet: behind a virtio-iommu a function gets its group when a driver binds',
+        seen: [
+          { where, text: 'absent' },
+          { where: '/sys/class/iommu', text: unit.name },
+        ],
+      };
     return {
       is: 'fail',
       because: 'it is in no IOMMU group: no remapping unit translates for it',

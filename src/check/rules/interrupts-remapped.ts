@@ -1,8 +1,7 @@
 import { functionOf } from '../../host/picture.ts';
 import { type Check, check } from '../check.ts';
-
-/** ECAP_REG.IR, bit 3. */
-const IR = 0x8;
+import { interruptsOffOption } from '../cmdline.ts';
+import { registersOf } from '../units.ts';
 
 export const interruptsRemapped: Check = check({
   id: 'platform/interrupt-remapping',
@@ -11,11 +10,15 @@ export const interruptsRemapped: Check = check({
   run(picture, bdf) {
     const name = functionOf(picture, bdf)?.unit;
     const unit = picture.units.find((candidate) => candidate.name === name);
-    if (unit?.ecap === undefined) return { is: 'unknown', because: 'no VT-d unit with a readable ECAP_REG claims it', seen: [] };
-    const seen = [{ where: `/sys/class/iommu/${unit.name}/intel-iommu/ecap`, text: unit.ecap }];
-    const irqchip = /(^|\s)(intremap=off|noapic)(\s|$)/.exec(picture.system.cmdline)?.[2];
-    if (irqchip !== undefined) seen.push({ where: '/proc/cmdline', text: irqchip });
-    if (Number.parseInt(unit.ecap.slice(-2), 16) & IR && irqchip === undefined)
+    if (unit === undefined) return { is: 'unknown', because: 'no remapping unit claims it', seen: [] };
+    const option = interruptsOffOption(picture.system.cmdline);
+    const registers = registersOf(unit);
+    const seen = [];
+    if (unit.ecap !== undefined) seen.push({ where: `/sys/class/iommu/${unit.name}/intel-iommu/ecap`, text: unit.ecap });
+    if (option !== undefined) seen.push({ where: '/proc/cmdline', text: option });
+    if (option === undefined && registers === undefined)
+      return { is: 'unknown', because: `${unit.name} is no VT-d unit with a readable ECAP_REG`, seen };
+    if (option === undefined && registers?.ecap.IR === 1)
       return { is: 'pass', because: 'ECAP_REG.IR is 1 and no boot option turns it off', seen };
     if (picture.allowUnsafeInterrupts)
       return {
@@ -25,12 +28,12 @@ export const interruptsRemapped: Check = check({
       };
     return {
       is: 'fail',
-      because: irqchip === undefined ? 'ECAP_REG.IR is 0' : `${irqchip} is on the command line`,
+      because: option === undefined ? 'ECAP_REG.IR is 0' : `${option} is on the command line`,
       seen,
       fix: [
-        irqchip === undefined
+        option === undefined
           ? 'turn on interrupt remapping in firmware; for a vIOMMU give intel-iommu intremap=on and a split irqchip'
-          : `remove ${irqchip}`,
+          : `remove ${option}`,
         'last resort on a host with one tenant: vfio_iommu_type1.allow_unsafe_interrupts=1',
       ],
     };

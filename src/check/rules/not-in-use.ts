@@ -1,5 +1,5 @@
 import { functionOf } from '../../host/picture.ts';
-import type { Usage } from '../../host/usage.ts';
+import { USAGE, type Usage } from '../../host/usage.ts';
 import { type Check, check } from '../check.ts';
 
 const WORDS: Record<Usage['kind'], (what: string) => string> = {
@@ -29,6 +29,13 @@ export const notInUse: Check = check({
             ? 'stop that guest, or take another function'
             : 'move what the host needs to another device first',
         ),
+      };
+    const withheld = picture.unread.find(({ what }) => what === USAGE);
+    if (withheld !== undefined)
+      return {
+        is: 'unknown',
+        because: 'what uses the devices of this host could not be read',
+        seen: [{ where: withheld.what, text: withheld.because }],
       };
     return { is: 'pass', because: 'nothing that was looked for uses it', seen };
   },

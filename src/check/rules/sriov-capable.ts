@@ -35,7 +35,7 @@ export const sriovCapable: Check = check({
         because:
           pf.driver === undefined
             ? 'its PF has no driver, and only a driver creates VFs'
-            : `its PF is bound to ${pf.driver}, which creates no VFs for others`,
+            : `its PF is bound to ${pf.driver}: its VFs are not for others without a word from the process that owns it`,
         seen: [{ where: `${where}/driver`, text: pf.driver ?? 'absent' }],
         fix: ['bind the PF to its own driver first'],
       };
