@@ -160,6 +160,15 @@ test('an abort ends the machine, and one before the start starts none', backport
   assert.deepEqual([none.reason, none.bootSeconds], ['interrupted', 0]);
 });
 
+test('an abort while it boots leaves nothing either, whenever it comes', backports, async () => {
+  for (const delay of [1, 20, 300, 1500]) {
+    const result = await run('backports', ['sleep', '100'], { signal: AbortSignal.timeout(delay) });
+    assert.deepEqual([result.reason, result.bootSeconds], ['interrupted', 0]);
+    assert.ok(result.seconds < delay / 1000 + 5);
+    nothingLeft();
+  }
+});
+
 /** Another process that runs something long in L1 and says when it is up. */
 async function sluice(): Promise<ChildProcess> {
   const program = `import { openLab, runInLab } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};

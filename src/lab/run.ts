@@ -82,6 +82,7 @@ class Machine {
   #bootedAt = 0;
   #startedAt = 0;
   #stop: ((reason: Reason) => void) | undefined;
+  #stopped: Reason | undefined;
 
   constructor(lab: Lab) {
     this.#lab = lab;
@@ -97,8 +98,9 @@ class Machine {
     return panic < 0 ? this.lines.slice(-TAIL_LINES) : this.lines.slice(Math.max(0, panic - 5)).slice(0, TAIL_LINES);
   }
 
-  /** Ends a run under way with that reason. */
+  /** Ends a run under way with that reason, and one that is just being prepared. */
   stop(reason: Reason): void {
+    this.#stopped = reason;
     this.#stop?.(reason);
   }
 
@@ -113,6 +115,7 @@ class Machine {
     this.#bootedAt = 0;
     this.#folder = await makeRunFolder({ ...wiring.job, token: wiring.token, lab: this.#lab.folder });
     try {
+      if (this.#stopped !== undefined) return { code: undefined, reason: this.#stopped, stillborn: true };
       return await this.#boot(wiring, this.#folder);
     } finally {
       await rm(this.#folder.path, { recursive: true, force: true });
