@@ -141,7 +141,7 @@ class Machine {
       let exitCode: number | undefined;
       let timer: NodeJS.Timeout | undefined;
       const end = (outcome: Omit<Outcome, 'stillborn'>) => {
-        ending ??= { ...outcome, stillborn: !reached };
+        ending ??= { ...outcome, stillborn: !reached && this.#bootedAt === 0 };
         clearTimeout(timer);
         child.kill('SIGKILL');
       };
