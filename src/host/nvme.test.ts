@@ -58,10 +58,18 @@ test('a primary controller tells what it can give, and to whom', async () => {
   );
 });
 
-test('a controller without Virtualization Management is asked no further', async () => {
-  const { host, asked } = controller([1], { manages: false });
-  assert.equal(await readNvmeVirtualization(host, 'nvme0'), undefined);
-  assert.equal(asked.length, 1);
+test('a controller that does not say that it has Virtualization Management has it when it lists secondary controllers', async () => {
+  const { host } = controller([1], { manages: false });
+  assert.deepEqual(
+    (await readNvmeVirtualization(host, 'nvme0'))?.secondaries.map(({ scid }) => scid),
+    [1],
+  );
+  const none = controller([], { manages: false });
+  assert.equal(await readNvmeVirtualization(none.host, 'nvme0'), undefined);
+  const INVALID_FIELD = 0x4002;
+  const refuses = ({ cdw10 = 0 }: NvmeCommand) => ((cdw10 & 0xff) === CNS.controller ? 0 : INVALID_FIELD);
+  assert.equal(await readNvmeVirtualization(controller([1], { manages: false, status: refuses }).host, 'nvme0'), undefined);
+  await assert.rejects(readNvmeVirtualization(controller([1], { status: refuses }).host, 'nvme0'), HostError);
 });
 
 for (const count of [0, 1, 126, 127, 128, 254, 300])

@@ -20,16 +20,26 @@ export interface NvmeVirtualization {
 }
 
 /**
- * Asks a primary controller. Undefined when it has no Virtualization Management.
+ * Asks a primary controller. Undefined when it has no Virtualization Management. That of QEMU 7.2 has it although OACS bit 7
+ * is 0 (NVMe Base 2.0 Figure 275), so where the bit is clear a list of secondary controllers counts.
  * @param controller name such as `nvme0`
- * @throws HostError when it cannot be asked, or refuses
+ * @throws HostError when it cannot be asked, or refuses what it said it has
  */
 export async function readNvmeVirtualization(host: Host, controller: string): Promise<NvmeVirtualization | undefined> {
   const path = `/dev/${controller}`;
   const about = readIdentifyController(await ask(host, path, identify(CNS.controller)));
   if (about === undefined) throw new HostError(path, 'Identify gave too little');
-  if (!about.VirtualizationManagement) return undefined;
-  const capabilities = readPrimaryCapabilities(await ask(host, path, identify(CNS.primaryCapabilities, { cntid: about.CNTLID })));
+  try {
+    const found = await readPrimary(host, path, about.CNTLID);
+    return about.VirtualizationManagement || found.secondaries.length > 0 ? found : undefined;
+  } catch (error) {
+    if (!about.VirtualizationManagement && error instanceof HostError) return undefined;
+    throw error;
+  }
+}
+
+async function readPrimary(host: Host, path: string, cntid: number): Promise<NvmeVirtualization> {
+  const capabilities = readPrimaryCapabilities(await ask(host, path, identify(CNS.primaryCapabilities, { cntid })));
   if (capabilities === undefined) throw new HostError(path, 'its Primary Controller Capabilities are too short');
   return { flexible: { vq: capabilities.VQFRT, vi: capabilities.VIFRT }, secondaries: await readSecondaries(host, path) };
 }
