@@ -48,7 +48,7 @@ export async function undo(host: Host, stateFolder: string, name: string, cx: St
     const title = kind.title(step);
     cx.tell(`undo: ${title}`);
     try {
-      const what = await kind.restore(host, step, old, cx);
+      const what = await kind.restore(host, step, old, cx, journal.ended.has(index));
       await note(host, paths.journal, { undone: index, ...(what === undefined ? {} : { what }), at: host.clock.now() });
       restored.steps.push({ title, ...(what === undefined ? {} : { what }) });
       await cx.reached(`undo ${title}: done`);

@@ -100,9 +100,10 @@ export interface StepKind<S extends Step, Old> {
   run(host: Host, step: S, cx: StepContext): Promise<void>;
   /**
    * Makes it as `old` says, from wherever a crash left it. Doing it twice is harmless.
+   * @param ended whether the step had been done to its end
    * @returns what was restored, or undefined when nothing had to be
    */
-  restore(host: Host, step: S, old: Old, cx: StepContext): Promise<string | undefined>;
+  restore(host: Host, step: S, old: Old, cx: StepContext, ended: boolean): Promise<string | undefined>;
 }
 
 /** A step could not be done: the host is not, or did not become, what the plan stands on. */

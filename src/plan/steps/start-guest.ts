@@ -35,8 +35,10 @@ export const startGuestStep: StepKind<StartGuest, BeforeGuest> = {
     await cx.reached('QEMU started');
     if (guest.agent) await waitForAgent(host, guest, cx.stop);
   },
-  async restore(host, { guest }, _old, cx) {
-    const stopped = await stopGuest(host, { uuid: guest.uuid, folder: guest.folder, graceful: guest.agent ? GRACE : 0 });
+  async restore(host, { guest }, _old, cx, ended) {
+    // A guest that never came up does not hear its power button.
+    const graceful = guest.agent && ended ? GRACE : 0;
+    const stopped = await stopGuest(host, { uuid: guest.uuid, folder: guest.folder, graceful });
     for (const socket of [guest.files.qmp, guest.files.agent, guest.files.pidfile]) await host.files.remove(socket);
     await cx.reached('guest stopped');
     return stopped.by === 'absent' ? undefined : `stopped ${guest.name} (${stopped.by})`;
