@@ -32,12 +32,19 @@ export interface Ran {
 }
 
 /**
- * Boots the machine, runs a test's own file in it, and collects what that tells.
+ * Boots the machine and runs a test's own file in it.
  * @param file `import.meta.url` of the caller
  * @param limit seconds that the program may take there
+ * @param onTold gets each value that the program tells, as it comes
  */
-export async function tellsInLab<T>(lab: Lab, file: string, limit: number, token?: string): Promise<T[]> {
-  let stdout = '';
+export async function runInMachine<T>(
+  lab: Lab,
+  file: string,
+  limit: number,
+  onTold: (value: T) => void,
+  token?: string,
+): Promise<void> {
+  let held = '';
   let stderr = '';
   const began = Date.now();
   const result = await runInLab(lab, {
@@ -45,20 +52,19 @@ export async function tellsInLab<T>(lab: Lab, file: string, limit: number, token
     timeout: limit,
     devices: 'igb' in lab.abilities.devices && lab.flavour !== 'stock' ? 'igb+nvme' : 'nvme',
     env: { NO_COLOR: '1' },
-    onStdout: (piece) => (stdout += piece.toString()),
+    onStdout: (piece) => {
+      const lines = (held + piece.toString()).split('\n');
+      held = lines.pop() ?? '';
+      for (const line of lines) onTold(JSON.parse(line) as T);
+    },
     onStderr: (piece) => (stderr += piece.toString()),
     ...(token === undefined ? {} : { token }),
   });
-  const said = () =>
-    `${result.reason} ${result.code}\n${stdout.slice(-4000)}\n${stderr}\nconsole:\n${result.consoleTail.join('\n')}`;
-  assert.ok(result.reason === 'exit' && result.code === 0, said());
+  const said = `${result.reason} ${result.code}\n${held}${stderr}\nits console:\n${result.consoleTail.join('\n')}`;
+  assert.ok(result.reason === 'exit' && result.code === 0, said);
   console.log(
-    `  machine ready after ${result.bootSeconds.toFixed(1)} s, gone after ${((Date.now() - began) / 1000).toFixed(1)} s`,
+    `  the machine was ready after ${result.bootSeconds.toFixed(1)} s and gone after ${((Date.now() - began) / 1000).toFixed(1)} s`,
   );
-  return stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as T);
 }
 
 /** In the machine: tells one value to the test outside. */

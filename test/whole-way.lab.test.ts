@@ -7,7 +7,7 @@ import * as reports from '../src/cli/reports.ts';
 import type { Proof } from '../src/plan/proof.ts';
 import { ROOT } from './data.ts';
 import { differences, fingerprint } from './fingerprint.ts';
-import { inside, labOf, type Ran, sluice, tell, tellsInLab } from './in-lab.ts';
+import { inside, labOf, type Ran, runInMachine, sluice, tell } from './in-lab.ts';
 
 const SPEC = join(ROOT, 'examples/demo.yaml');
 const IGB = '0000:01:10.0';
@@ -54,7 +54,7 @@ async function outside(): Promise<void> {
     skip,
     timeout: 600_000,
   }, async () => {
-    for (const one of await tellsInLab<Told>(lab!, import.meta.url, 400, token)) told.set(one.name, one);
+    await runInMachine<Told>(lab!, import.meta.url, 400, (one) => told.set(one.name, one), token);
     for (const [name, , schema] of WAY) {
       const { code, stdout, stderr } = of(name);
       assert.equal(code, 0, `${name}: ${stdout}\n${stderr}`);
