@@ -78,9 +78,9 @@ unset a line job
 read -r up rest < /proc/uptime
 echo "ready $up" >&9
 if [ -e /dev/hvc0 ] && [ "$SLUICE_LAB_TERMINAL" ]; then
-  $b stty rows \${SLUICE_LAB_TERMINAL%x*} cols \${SLUICE_LAB_TERMINAL#*x} < /dev/hvc0
-  unset SLUICE_LAB_TERMINAL
-  $b setsid -c /bin/sh -c 'exec "$@"' sh "$@" < /dev/hvc0 > /dev/hvc0 2>&1 9>&-
+  # The size is set where the terminal stays open: it is forgotten at the last close.
+  size='/run/busybox stty rows "\${SLUICE_LAB_TERMINAL%x*}" cols "\${SLUICE_LAB_TERMINAL#*x}"; unset SLUICE_LAB_TERMINAL'
+  $b setsid -c /bin/sh -c "$size; "'exec "$@"' sh "$@" < /dev/hvc0 > /dev/hvc0 2>&1 9>&-
   rc=$?
 else
   $b mkfifo /run/.out /run/.err
