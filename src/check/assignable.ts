@@ -5,10 +5,11 @@ import { groupViable } from './rules/group-viable.ts';
 import { inGroup } from './rules/in-group.ts';
 import { interruptsRemapped } from './rules/interrupts-remapped.ts';
 import { iommuOn } from './rules/iommu-on.ts';
+import { noVfs } from './rules/no-vfs.ts';
 import { notInUse } from './rules/not-in-use.ts';
 
 /** The questions that decide whether a function can be given to a guest, the most basic first. */
-export const ASSIGNABLE: readonly Check[] = [iommuOn, endpoint, inGroup, groupViable, interruptsRemapped, notInUse];
+export const ASSIGNABLE: readonly Check[] = [iommuOn, endpoint, inGroup, groupViable, interruptsRemapped, noVfs, notInUse];
 
 /**
  * Everything that stands in the way of giving this function to a guest. Without an IOMMU only that is told: the rest

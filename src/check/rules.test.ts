@@ -61,8 +61,8 @@ const because = (picture: Picture) => ask(iommuOn, picture, '').because;
 
 test('nothing stands in the way of a function without faults', () => {
   assert.deepEqual(
-    judgeAssignment(pictureOf(), BDF).map(({ is }) => is),
-    ['pass', 'pass', 'pass', 'pass', 'pass', 'pass'],
+    judgeAssignment(pictureOf(), BDF).filter(({ is }) => is === 'fail' || is === 'unknown'),
+    [],
   );
   assert.equal(inspect(pictureOf()).functions[0]!.assignable.is, 'after-binding');
   assert.equal(inspect(pictureOf({ functions: [fn(BDF, { driver: 'vfio-pci' })] })).functions[0]!.assignable.is, 'ready');

@@ -152,6 +152,13 @@ test('a whole group may be given to one guest', async () => {
   );
 });
 
+test('a whole PF is refused while VFs of it exist', async () => {
+  const state = machine();
+  await fakeHost(state).files.write('/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs', '2');
+  const refused = await refusal(state, vm('  - address: "0000:01:00.0"\n'), 'sriov/no-vfs');
+  assert.match(refused.because, /2 VFs of it exist/);
+});
+
 test('a bridge is refused', async () => {
   const refused = await refusal(machine(), vm('  - address: "0000:00:02.0"\n'), 'device/endpoint');
   assert.match(refused.because, /bridge/);

@@ -116,7 +116,11 @@ function planWhole(spec: VmSpec, draft: Draft): void {
       draft.refusals.push(absent(draft.picture, device, named));
       continue;
     }
-    refuseFailing(draft, device.at, judgeAssignment(draft.picture, found.bdf));
+    const findings = judgeAssignment(draft.picture, found.bdf);
+    refuseFailing(draft, device.at, findings);
+    for (const finding of findings)
+      if (finding.is === 'unknown')
+        draft.warnings.push(`${found.bdf}: ${finding.asks} That could not be told: ${finding.because}`);
     for (const name of found.interfaces)
       if (draft.picture.links.some((link) => link.name === name && link.up))
         draft.warnings.push(
