@@ -116,7 +116,10 @@ export function ending(result: RunResult): number {
   if (result.reason === 'exit') return result.code ?? EXIT.host;
   if (result.reason === 'interrupted') return EXIT.interrupted;
   const why = {
-    timeout: 'the command took longer than it may',
+    timeout:
+      result.bootSeconds === 0
+        ? 'the lab machine did not come up in time (is this machine very busy?)'
+        : 'the command took longer than it may',
     panic: 'the kernel of the lab machine panicked',
     qemu: 'the QEMU of the lab machine ended by itself',
   }[result.reason];
