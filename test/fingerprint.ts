@@ -28,7 +28,7 @@ export function fingerprint(): Record<string, string> {
   found['/dev/vfio'] = names('/dev/vfio');
   found['/proc/modules'] = readFileSync('/proc/modules', 'utf8')
     .split('\n')
-    .map((line) => line.split(' ')[0])
+    .map((line) => line.split(' ')[0] ?? '')
     .sort()
     .join(' ');
   const links = JSON.parse(execFileSync('ip', ['-j', '-d', 'link', 'show'], { encoding: 'utf8' })) as Record<string, unknown>[];
