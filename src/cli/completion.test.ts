@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { manual } from './man.ts';
 import { program } from './package.ts';
@@ -40,8 +43,12 @@ test('bash completes verbs, options, choices and files', { skip: !present('bash'
 });
 
 for (const shell of ['zsh', 'fish'])
-  test(`the ${shell} script parses`, { skip: !present(shell) && `${shell} is not installed` }, () => {
-    const { status, stderr } = spawnSync(shell, ['-n'], { input: script(shell), encoding: 'utf8' });
+  test(`the ${shell} script parses`, { skip: !present(shell) && `${shell} is not installed` }, (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'completion-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, shell);
+    writeFileSync(file, script(shell));
+    const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
     assert.deepEqual([status, stderr], [0, '']);
   });
 
