@@ -4,7 +4,7 @@ import { changing } from './changing.ts';
 import type { Run } from './command.ts';
 import { EXIT } from './exit.ts';
 import { harmless, indent, type Page, table } from './output.ts';
-import { planReport, planSpec, renderPlan } from './plan.ts';
+import { planSpec, renderRefusals } from './plan.ts';
 import type { ApplyReport } from './reports.ts';
 import { renderRestored } from './revert.ts';
 import { readSpecFile } from './spec-file.ts';
@@ -15,14 +15,24 @@ export const run: Run<'apply'> = async ({ spec: file }, cx) => {
   const spec = await readSpecFile(file);
   await requireRoot(host);
   const planned = await planSpec(host, spec, file, cx);
+  const seconds = () => (Date.now() - begin) / 1000;
   if ('refusals' in planned) {
-    cx.print(planReport(spec.name, planned), renderPlan);
+    const { refusals } = planned;
+    const report: ApplyReport = {
+      schema: 'sluice/apply/1',
+      name: spec.name,
+      outcome: 'refused',
+      steps: [],
+      seconds: seconds(),
+      refusals,
+    };
+    cx.print(report, render);
     return EXIT.findings;
   }
   for (const warning of planned.plan.warnings) cx.note(`warning: ${warning}`);
   const progress = cx.progress(`applying ${spec.name}`);
   const applied = await apply(host, planned.plan, changing(cx, progress)).finally(() => progress.done());
-  cx.print(reportOf(spec.name, applied, (Date.now() - begin) / 1000), render);
+  cx.print(reportOf(spec.name, applied, seconds()), render);
   return exitOf(applied);
 };
 
@@ -40,15 +50,17 @@ function reportOf(name: string, applied: Applied, seconds: number): ApplyReport 
       outcome: 'refused',
       steps: [],
       seconds,
+      refusals: [],
       failure: { step: '', because: applied.because, hints: applied.hints, interrupted: false },
     };
   const { outcome, steps } = applied;
-  const report: ApplyReport = { schema: 'sluice/apply/1', name, outcome, steps, seconds };
+  const report: ApplyReport = { schema: 'sluice/apply/1', name, outcome, steps, seconds, refusals: [] };
   return applied.outcome === 'restored' ? { ...report, failure: applied.failure, restored: applied.restored } : report;
 }
 
 function render(report: ApplyReport, page: Page): string {
   const { style } = page;
+  if (report.refusals.length > 0) return renderRefusals(report.refusals, page);
   const lines: string[] = [];
   if (report.steps.length > 0)
     lines.push(

@@ -91,7 +91,8 @@ function commandLine(argv: readonly string[]): string {
   return words.reduce((text, word) => `${text}${text === '' ? '' : word.startsWith('-') ? ' \\\n  ' : ' '}${word}`, '');
 }
 
-function renderRefusals(refusals: readonly Refusal[], page: Page): string {
+/** Why there is no plan. */
+export function renderRefusals(refusals: readonly Refusal[], page: Page): string {
   const { style } = page;
   const parts = refusals.map((refusal) => {
     const { at, because, seen, fix = [], bdf } = refusal;

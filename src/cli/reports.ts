@@ -108,6 +108,19 @@ export interface PlannedStep {
 }
 const change = z.strictObject({ where: z.string(), from: z.string(), to: z.string() });
 
+const refusals = z.array(
+  z.strictObject({
+    id: z.string(),
+    asks: z.string(),
+    bdf: z.string(),
+    is: z.enum(['pass', 'fail', 'unknown', 'not-applicable']),
+    because: z.string(),
+    seen: z.array(evidence),
+    fix: z.optional(z.array(z.string())),
+    at: place,
+  }),
+);
+
 export interface PlanReport {
   schema: 'sluice/plan/1';
   name: string;
@@ -146,18 +159,7 @@ export const planReport: z.ZodMiniType<PlanReport> = z.strictObject({
       warnings: z.array(z.string()),
     }),
   ),
-  refusals: z.array(
-    z.strictObject({
-      id: z.string(),
-      asks: z.string(),
-      bdf: z.string(),
-      is: z.enum(['pass', 'fail', 'unknown', 'not-applicable']),
-      because: z.string(),
-      seen: z.array(evidence),
-      fix: z.optional(z.array(z.string())),
-      at: place,
-    }),
-  ),
+  refusals,
 }) as z.ZodMiniType<PlanReport>;
 
 const restored: z.ZodMiniType<Restored> = z.strictObject({
@@ -179,6 +181,8 @@ export interface ApplyReport {
   outcome: 'applied' | 'restored' | 'refused';
   steps: Done[];
   seconds: number;
+  /** Why there is no plan to do. */
+  refusals: PlanReport['refusals'];
   /** What failed, or why nothing was begun. */
   failure?: Failure;
   restored?: Restored;
@@ -189,6 +193,7 @@ export const applyReport: z.ZodMiniType<ApplyReport> = z.strictObject({
   outcome: z.enum(['applied', 'restored', 'refused']),
   steps: z.array(z.strictObject({ title: z.string(), milliseconds: z.number() })),
   seconds: z.number(),
+  refusals,
   failure: z.optional(
     z.strictObject({ step: z.string(), because: z.string(), hints: z.array(z.string()), interrupted: z.boolean() }),
   ),

@@ -60,6 +60,7 @@ export function planGuest(input: PlanInput, devices: JournalDevice[], folder: st
       memlock: need.bytes,
       folder,
       files: guestFiles(folder),
+      disk: spec.disk !== undefined,
       agent: spec.agent,
       timeout: spec.timeout,
       ...(spec.firmware === 'ovmf' && input.ovmf !== undefined ? { vars: input.ovmf.vars } : {}),

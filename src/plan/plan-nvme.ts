@@ -31,13 +31,12 @@ export function planNvmeResources(
   };
   if (controller === undefined || state === undefined) {
     const unread = draft.picture.unread.find(({ what }) => what === `/dev/${controller}`);
-    return refuse(
-      'unknown',
-      unread === undefined
-        ? 'it shows no secondary controllers'
-        : `its secondary controllers could not be read: ${unread.because}`,
-      ['run as root'],
-    );
+    if (unread !== undefined)
+      return refuse('unknown', `its secondary controllers could not be read: ${unread.because}`, ['run as root']);
+    // Without Virtualization Management a VF comes with resources of its own, and nobody can give it others.
+    if (wish.queues !== undefined || wish.interrupts !== undefined)
+      refuse('fail', 'queues and interrupts: the controller has no Virtualization Management, its VFs have what they have', []);
+    return;
   }
   const secondary = state.secondaries.find((candidate) => candidate.vf === vf);
   if (secondary === undefined) return refuse('fail', `its list of secondary controllers has none for VF ${vf}`, []);

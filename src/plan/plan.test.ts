@@ -247,6 +247,20 @@ test('more NVMe queues than the controller has to give are refused', async () =>
   assert.match(refused.because, /wants 9 queues .* 8 and 4 flexible ones are free/);
 });
 
+test('a controller without Virtualization Management has VFs that need nothing, and to which nothing can be given', async () => {
+  const host = fakeHost(machine());
+  const admin = async (_: string, { dataLength }: { dataLength?: number }) => ({
+    status: 0,
+    result: 0,
+    data: new Uint8Array(dataLength ?? 0),
+  });
+  const without = { ...host, nvme: { admin } };
+  const plain = await readAndPlan(without, vm('  - pf: nvme0\n'), 'vm.yaml', STATE);
+  assert.ok('plan' in plain && !plain.plan.steps.some((step) => step.do === 'nvme-resources'));
+  const wish = await readAndPlan(without, vm('  - pf: nvme0\n    vf: { queues: 2 }\n'), 'vm.yaml', STATE);
+  assert.ok('refusals' in wish && /no Virtualization Management/.test(wish.refusals[0]?.because ?? ''));
+});
+
 test('what a plan gives to one VF is not given to the next', async () => {
   await refusal(machine(), vm('  - pf: nvme0\n    vf: { queues: 5 }\n  - pf: nvme0\n    vf: { queues: 4 }\n'), 'nvme/resources');
 });

@@ -61,6 +61,8 @@ export interface GuestToStart {
   files: GuestFiles;
   /** Template of the firmware's variables; the guest gets a copy of its own. */
   vars?: string;
+  /** Whether it has a disk, which should be left in order. */
+  disk: boolean;
   /** Whether to wait for the guest agent. */
   agent: boolean;
   /** Seconds the guest may take to answer. */

@@ -36,8 +36,8 @@ export const startGuestStep: StepKind<StartGuest, BeforeGuest> = {
     if (guest.agent) await waitForAgent(host, guest, cx.stop);
   },
   async restore(host, { guest }, _old, cx, ended) {
-    // A guest that never came up does not hear its power button.
-    const graceful = guest.agent && ended ? GRACE : 0;
+    // A guest that never came up does not hear its power button; one with a disk is asked all the same, as its data are at stake.
+    const graceful = guest.disk || (guest.agent && ended) ? GRACE : 0;
     const stopped = await stopGuest(host, { uuid: guest.uuid, folder: guest.folder, graceful });
     for (const socket of [guest.files.qmp, guest.files.agent, guest.files.pidfile]) await host.files.remove(socket);
     await cx.reached('guest stopped');
