@@ -76,7 +76,7 @@ export const COMMANDS = {
       },
       refresh: { help: 'look for newer packages although a lab is there' },
     },
-    examples: [['sluice lab setup', 'once; about 360 MB in the cache folder of the user']],
+    examples: [['sluice lab setup', 'once; about 200 MB in the cache folder of the user']],
   },
   'lab run': {
     summary: 'Boot the lab machine, run a command in it, and end with its exit code.',
