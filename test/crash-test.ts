@@ -57,18 +57,18 @@ devices:
     );
     const before = fingerprint();
     const tally = { tried: 0, restored: 0 };
-    const begun = Date.now();
-    let point = 1;
-    for (; point <= MOST; point++) {
+    let whole = 0;
+    for (let point = 1; point <= MOST; point++) {
+      const begun = Date.now();
       const applied = sluice(['apply', spec], { SLUICE_CRASH_AT: String(point) });
+      whole = Date.now() - begun;
       if (applied.signal !== 'SIGKILL') break; // beyond the last point apply goes through
       judge(before, tally, `${String(point).padStart(3)}  ${/crash point \d+: (.*)/.exec(applied.stderr)?.[1] ?? '?'}`);
     }
     judge(before, undefined, '  -  apply went through');
     // Between the points as well: at moments that nobody chose.
-    const average = (Date.now() - begun) / point;
     for (let n = 1; n <= ANY_TIME; n++) {
-      const after = Math.round(((n - 0.5) / ANY_TIME) * average);
+      const after = Math.round(((n - 0.5) / ANY_TIME) * whole);
       const killed = sluice(['apply', spec], {}, after);
       judge(
         before,
