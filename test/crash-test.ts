@@ -49,6 +49,7 @@ initrd: /lab/guest/initrd.gz
 append: console=ttyS0 panic=-1
 iommu: intel
 agent: off
+timeout: 20s
 devices:
   - pf: 0000:01:00.0
     vf: { mac: "52:54:00:aa:01:00", vlan: 5 }

@@ -96,7 +96,10 @@ function tree(state: FakeState): Map<string, string> {
     put(`/sys/kernel/iommu_groups/${fn.group}/type`, 'DMA\n');
     put(`/sys/kernel/iommu_groups/${fn.group}/devices/${fn.bdf}`, '-> x');
     put(`/sys/class/iommu/dmar0/devices/${fn.bdf}`, '-> x');
-    if (fn.driver !== undefined) put(`${dir}/driver`, `-> ../../../bus/pci/drivers/${fn.driver}`);
+    if (fn.driver !== undefined) {
+      put(`${dir}/driver`, `-> ../../../bus/pci/drivers/${fn.driver}`);
+      put(`/sys/bus/pci/drivers/${fn.driver}/${fn.bdf}`, '-> x');
+    }
     if (fn.driver === 'vfio-pci') put(`/dev/vfio/${fn.group}`, '');
     if (fn.physfn !== undefined) put(`${dir}/physfn`, `-> ../${fn.physfn}`);
     if (hasNet(fn)) {

@@ -1,10 +1,10 @@
 import { type Applied, apply } from '../plan/apply.ts';
-import { requireRoot } from '../plan/read-plan.ts';
+import { readAndPlan, requireRoot } from '../plan/read-plan.ts';
 import { changing } from './changing.ts';
 import type { Run } from './command.ts';
 import { EXIT } from './exit.ts';
 import { harmless, indent, type Page, table } from './output.ts';
-import { planSpec, renderRefusals } from './plan.ts';
+import { renderRefusals } from './plan.ts';
 import type { ApplyReport } from './reports.ts';
 import { renderRestored } from './revert.ts';
 import { readSpecFile } from './spec-file.ts';
@@ -14,25 +14,16 @@ export const run: Run<'apply'> = async ({ spec: file }, cx) => {
   const host = await cx.host();
   const spec = await readSpecFile(file);
   await requireRoot(host);
-  const planned = await planSpec(host, spec, file, cx);
-  const seconds = () => (Date.now() - begin) / 1000;
-  if ('refusals' in planned) {
-    const { refusals } = planned;
-    const report: ApplyReport = {
-      schema: 'sluice/apply/1',
-      name: spec.name,
-      outcome: 'refused',
-      steps: [],
-      seconds: seconds(),
-      refusals,
-    };
-    cx.print(report, render);
-    return EXIT.findings;
-  }
-  for (const warning of planned.plan.warnings) cx.note(`warning: ${warning}`);
   const progress = cx.progress(`applying ${spec.name}`);
-  const applied = await apply(host, planned.plan, changing(cx, progress)).finally(() => progress.done());
-  cx.print(reportOf(spec.name, applied, seconds()), render);
+  const make = async () => {
+    const planned = await readAndPlan(host, spec, file, cx.state);
+    if ('plan' in planned) for (const warning of planned.plan.warnings) cx.note(`warning: ${warning}`);
+    return planned;
+  };
+  const applied = await apply(host, { stateFolder: cx.state, name: spec.name }, make, changing(cx, progress)).finally(() =>
+    progress.done(),
+  );
+  cx.print(reportOf(spec.name, applied, (Date.now() - begin) / 1000), render);
   return exitOf(applied);
 };
 
@@ -50,7 +41,7 @@ function reportOf(name: string, applied: Applied, seconds: number): ApplyReport 
       outcome: 'refused',
       steps: [],
       seconds,
-      refusals: [],
+      refusals: applied.refusals,
       failure: { step: '', because: applied.because, hints: applied.hints, interrupted: false },
     };
   const { outcome, steps } = applied;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type FakeState, fakeHost, machine, visible } from '../../test/fake-host.ts';
-import { HostError } from '../host/host.ts';
-import { apply, Interrupted } from './apply.ts';
+import { type Host, HostError } from '../host/host.ts';
+import { type Applied, Interrupted, apply as planAndApply } from './apply.ts';
 import type { Plan } from './plan.ts';
 import { readAndPlan } from './read-plan.ts';
 import { revert } from './revert.ts';
@@ -13,6 +13,9 @@ import type { StepContext } from './step.ts';
 
 const STATE = '/var/lib/sluice';
 const QUIET: StepContext = { reached: async () => {}, tell: () => {} };
+
+/** Applies a plan that is made already. */
+const apply = (host: Host, plan: Plan, cx: StepContext): Promise<Applied> => planAndApply(host, plan, async () => ({ plan }), cx);
 
 /** The process is gone: nothing more of it runs. */
 class Killed extends Error {}
@@ -221,4 +224,72 @@ test('after a restart of the host there is nothing to restore', async () => {
   const restored = await revert({ ...host, files: { ...host.files, readText } }, STATE, 'demo', QUIET);
   assert.equal(restored.restarted, true);
   assert.deepEqual(visible(restarted), before);
+});
+
+test('somebody else who has a VF open keeps it: revert stops there, says who, and goes on when it is closed', async () => {
+  const state = machine();
+  const before = visible(state);
+  await apply(fakeHost(state), await planOf(state), QUIET);
+  const own = state.qemu;
+  state.qemu = [{ pid: 99, argv: ['qemu-system-x86_64', '-device', 'vfio-pci,host=0000:02:00.1'] }];
+  const stopped = await revert(fakeHost(state), STATE, 'demo', QUIET);
+  assert.equal(stopped.outcome, 'incomplete');
+  assert.match(stopped.steps.at(-1)?.failure ?? '', /0000:02:00\.1 is open in qemu-system-x86 \(pid 99\)/);
+  assert.equal(own.length, 1);
+  state.qemu = [];
+  assert.equal((await revert(fakeHost(state), STATE, 'demo', QUIET)).outcome, 'restored');
+  assert.deepEqual(visible(state), before);
+});
+
+test('a change that somebody else made since is not overwritten', async () => {
+  const state = machine();
+  await apply(fakeHost(state), await planOf(state), QUIET);
+  const pf = state.functions.find((fn) => fn.bdf === '0000:01:00.0');
+  assert.ok(pf?.sriov !== undefined);
+  pf.sriov.num = 4;
+  const restored = await revert(fakeHost(state), STATE, 'demo', QUIET);
+  assert.equal(restored.outcome, 'incomplete');
+  assert.match(restored.steps.at(-1)?.failure ?? '', /sriov_numvfs is 4, neither 0 as before nor 1 as set/);
+});
+
+test('the module stays while another function is bound to it', async () => {
+  const state = machine();
+  await apply(fakeHost(state), await planOf(state), QUIET);
+  const other = state.functions.find((fn) => fn.bdf === '0000:03:00.0');
+  assert.ok(other !== undefined);
+  Object.assign(other, { driver: 'vfio-pci', override: 'vfio-pci' });
+  await revert(fakeHost(state), STATE, 'demo', QUIET);
+  assert.ok(state.modules.includes('vfio_pci'));
+});
+
+test('functions of an applied VM are not free for another, also when its guest has ended', async () => {
+  const state = machine();
+  await apply(fakeHost(state), await planOf(state), QUIET);
+  state.qemu = [];
+  const other = specOf(
+    'name: other\nmemory: 512MiB\nvcpus: 1\nagent: false\ndevices:\n  - address: "0000:04:00.0"\n  - pf: eth0\n    vf: {}\n',
+  );
+  const planned = await readAndPlan(fakeHost(state), other, 'vm.yaml', STATE);
+  assert.ok('refusals' in planned);
+  assert.deepEqual(planned.refusals.map((refusal) => refusal.id).sort(), ['sriov/numvfs', 'use/claimed']);
+});
+
+test('a full disk keeps nobody from putting things back', async () => {
+  const state = machine();
+  const before = visible(state);
+  await apply(fakeHost(state), await planOf(state), QUIET);
+  const host = fakeHost(state);
+  const full = async (path: string): Promise<never> => {
+    throw new HostError(path, 'no space is left', 'ENOSPC');
+  };
+  const restored = await revert({ ...host, files: { ...host.files, append: full, replace: full } }, STATE, 'demo', QUIET);
+  assert.equal(restored.outcome, 'restored');
+  assert.deepEqual(visible(state), before);
+});
+
+test('a VM may be called lock', async () => {
+  const state = machine();
+  const plan = { ...(await planOf(state)), name: 'lock' };
+  assert.equal((await apply(fakeHost(state), plan, QUIET)).outcome, 'applied');
+  assert.equal((await revert(fakeHost(state), STATE, 'lock', QUIET)).outcome, 'restored');
 });

@@ -12,7 +12,11 @@ export interface Draft {
   picture: Picture;
   /** The host as it was read. */
   present: Picture;
+  /** Functions of other applied VMs, with their names. */
+  claimed: Readonly<Record<string, string>>;
   steps: Step[];
+  /** Steps that wait until vfio-pci has the functions. */
+  afterBind: Step[];
   devices: JournalDevice[];
   refusals: Refusal[];
   warnings: string[];

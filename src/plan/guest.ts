@@ -1,4 +1,6 @@
 import type { Finding } from '../check/check.ts';
+import { registersOf } from '../check/units.ts';
+import type { Picture } from '../host/picture.ts';
 import { buildArgv, type GuestMachine, guestFiles, memlockNeed } from '../qemu/index.ts';
 import type { JournalDevice } from './journal.ts';
 import type { Plan, PlanInput } from './plan.ts';
@@ -41,6 +43,8 @@ export function planGuest(input: PlanInput, devices: JournalDevice[], folder: st
   if (spec.kernel !== undefined) machine.kernel = spec.kernel;
   if (spec.initrd !== undefined) machine.initrd = spec.initrd;
   if (spec.append !== undefined) machine.append = spec.append;
+  const width = addressWidth(picture);
+  if (iommu === 'intel' && width !== undefined) machine.addressWidth = width;
   const built = buildArgv(machine, qemu);
   if (built.refusals !== undefined)
     return { refusals: built.refusals.map(({ about, because }) => refuse('qemu/options', `${about}: ${because}`, [])) };
@@ -60,7 +64,8 @@ export function planGuest(input: PlanInput, devices: JournalDevice[], folder: st
       memlock: need.bytes,
       folder,
       files: guestFiles(folder),
-      disk: spec.disk !== undefined,
+      // A guest may keep its file systems on the very device that it was given.
+      disk: spec.disk !== undefined || devices.some((device) => device.kind !== 'net'),
       agent: spec.agent,
       timeout: spec.timeout,
       ...(spec.firmware === 'ovmf' && input.ovmf !== undefined ? { vars: input.ovmf.vars } : {}),
@@ -71,8 +76,14 @@ export function planGuest(input: PlanInput, devices: JournalDevice[], folder: st
   };
 }
 
-/** ECAP_REG.NEST, bit 26. VT-d 5.10 §11.4.3. */
-const NEST = 0x4000000;
+/**
+ * Bits of the guest's IOVAs: no more than every unit of the host can translate, or QEMU refuses the device. Undefined when no
+ * unit says. VT-d 5.10 §11.4.2, CAP_REG.MGAW is one less than the width.
+ */
+function addressWidth(picture: Picture): 39 | 48 | undefined {
+  const widths = picture.units.flatMap((unit) => registersOf(unit)?.cap.MGAW ?? []).map((value) => value + 1);
+  return widths.length === 0 ? undefined : Math.min(...widths) >= 48 ? 48 : 39;
+}
 
 function chooseIommu({ spec, picture, qemu }: PlanInput): 'none' | 'intel' | 'virtio' | Finding {
   switch (spec.iommu) {
@@ -87,7 +98,7 @@ function chooseIommu({ spec, picture, qemu }: PlanInput): 'none' | 'intel' | 'vi
           : 'virtio'
         : 'none';
     case 'intel-nested': {
-      const nesting = picture.units.some((unit) => Number.parseInt(unit.ecap?.slice(-8) ?? '0', 16) & NEST);
+      const nesting = picture.units.some((unit) => registersOf(unit)?.ecap.NEST === 1);
       return refuse(
         'qemu/nested',
         nesting

@@ -58,6 +58,21 @@ export function stateOf(stateFolder: string, name: string): { folder: string; jo
   return { folder, journal: `${folder}/journal.jsonl`, last: `${folder}/journal.last.jsonl` };
 }
 
+/** Held while a host is planned for and changed. No VM can have that name. */
+export function lockOf(stateFolder: string): string {
+  return `${stateFolder}/.lock`;
+}
+
+/** Functions that the VMs applied in this boot have, with their names. @throws JournalError */
+export async function claimedFunctions(host: Host, stateFolder: string, bootId: string): Promise<Record<string, string>> {
+  const claimed: Record<string, string> = {};
+  for (const name of (await host.files.list(stateFolder)) ?? []) {
+    const journal = name.startsWith('.') ? undefined : await readJournal(host, stateOf(stateFolder, name).journal);
+    if (journal?.head.bootId === bootId) for (const { bdf } of journal.head.devices) claimed[bdf] = name;
+  }
+  return claimed;
+}
+
 /** Starts a journal. Nothing of the plan may be done before this returned. */
 export async function openJournal(host: Host, path: string, head: JournalHead): Promise<void> {
   await host.files.replace(path, `${JSON.stringify(head)}\n`);
@@ -95,18 +110,30 @@ export async function readJournal(host: Host, path: string): Promise<Journal | u
 
 /**
  * After a torn line nothing can be appended: the rest of the file would be unreadable. Rewrites it without that line.
+ * @returns whether the journal can be written: a full disk keeps nobody from putting things back
  */
-export async function mendJournal(host: Host, path: string): Promise<void> {
+export async function mendJournal(host: Host, path: string): Promise<boolean> {
   const text = await host.files.readText(path);
-  if (text === undefined || text.endsWith('\n')) return;
-  await host.files.replace(path, text.slice(0, text.lastIndexOf('\n') + 1));
+  if (text === undefined || text.endsWith('\n')) return true;
+  try {
+    await host.files.replace(path, text.slice(0, text.lastIndexOf('\n') + 1));
+    return true;
+  } catch (error) {
+    if (error instanceof HostError) return false;
+    throw error;
+  }
 }
 
 /** Puts a finished journal aside, so that the name is free again; the last one is kept to look at. */
 export async function closeJournal(host: Host, paths: { journal: string; last: string }): Promise<void> {
   const text = await host.files.readText(paths.journal);
   if (text === undefined) throw new HostError(paths.journal, 'vanished');
-  await host.files.replace(paths.last, text);
+  try {
+    await host.files.replace(paths.last, text);
+  } catch (error) {
+    // A full disk must not keep the name taken: the copy is only for people.
+    if (!(error instanceof HostError)) throw error;
+  }
   await host.files.remove(paths.journal);
 }
 

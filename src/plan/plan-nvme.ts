@@ -40,8 +40,11 @@ export function planNvmeResources(
   }
   const secondary = state.secondaries.find((candidate) => candidate.vf === vf);
   if (secondary === undefined) return refuse('fail', `its list of secondary controllers has none for VF ${vf}`, []);
-  const vq = wish.queues ?? Math.max(LEAST.vq, Math.floor(state.flexible.vq / Math.max(1, state.secondaries.length)));
-  const vi = wish.interrupts ?? Math.max(LEAST.vi, Math.floor(state.flexible.vi / Math.max(1, state.secondaries.length)));
+  const share = (total: number) => Math.floor(total / Math.max(1, state.secondaries.length));
+  // What the spec leaves out stays as the VF has it, when it can work with that.
+  const keeps = secondary.online && secondary.vq >= LEAST.vq && secondary.vi >= LEAST.vi;
+  const vq = wish.queues ?? (keeps ? secondary.vq : Math.max(LEAST.vq, share(state.flexible.vq)));
+  const vi = wish.interrupts ?? (keeps ? secondary.vi : Math.max(LEAST.vi, share(state.flexible.vi)));
   if (secondary.online && secondary.vq === vq && secondary.vi === vi) return;
   const free = {
     vq: state.flexible.vq - total(state.secondaries, 'vq') + secondary.vq,
@@ -59,7 +62,8 @@ export function planNvmeResources(
       [controller]: { ...state, secondaries: state.secondaries.map((one) => (one === secondary ? { ...one, vq, vi } : one)) },
     },
   };
-  draft.steps.push({
+  // Only when no host driver has it any more: going offline would break it, and revert would hand it back broken.
+  draft.afterBind.push({
     do: 'nvme-resources',
     controller: `/dev/${controller}`,
     bdf,

@@ -41,7 +41,7 @@ function planVfsOf(pf: PciFunction, wanted: VfDevice[], draft: Draft): void {
     basic.is === 'fail' ? [basic] : [inGroup, interruptsRemapped].map((question) => ask(question, picture, pf.bdf));
   const at = wanted.at(-1)?.at ?? first.at;
   refuseFailing(draft, first.at, findings);
-  const chosen = chooseVfs(picture, pf, wanted.length);
+  const chosen = chooseVfs(picture, pf, wanted.length, draft.claimed);
   if ('refused' in chosen) return refuseFailing(draft, at, [chosen.refused]);
   const created = chosen.create !== undefined;
   const folder = `/sys/bus/pci/devices/${pf.bdf}`;

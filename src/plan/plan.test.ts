@@ -51,9 +51,9 @@ test('VFs are created, set, bound and given to QEMU, in that order', async () =>
       'set-link',
       'attribute',
       'create-vfs',
+      'bind',
+      'bind',
       'nvme-resources',
-      'bind',
-      'bind',
       'prove-nvme',
       'start-guest',
     ],
@@ -259,6 +259,34 @@ test('a controller without Virtualization Management has VFs that need nothing, 
   assert.ok('plan' in plain && !plain.plan.steps.some((step) => step.do === 'nvme-resources'));
   const wish = await readAndPlan(without, vm('  - pf: nvme0\n    vf: { queues: 2 }\n'), 'vm.yaml', STATE);
   assert.ok('refusals' in wish && /no Virtualization Management/.test(wish.refusals[0]?.because ?? ''));
+});
+
+test('a VF that is online and works keeps what it has, unless the spec says otherwise', async () => {
+  const state = machine();
+  await fakeHost(state).files.write('/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs', '1');
+  state.secondaries = [{ cntlid: 1, vfn: 1, online: true, vq: 4, vi: 2 }];
+  assert.ok(!(await planned(state, vm('  - pf: nvme0\n'))).steps.some((step) => step.do === 'nvme-resources'));
+  const wish = (await planned(state, vm('  - pf: nvme0\n    vf: { queues: 3 }\n'))).steps.find(
+    (step) => step.do === 'nvme-resources',
+  );
+  assert.deepEqual([wish?.vq, wish?.vi], [3, 2]);
+});
+
+test('the guest addresses no more bits than every unit of the host', async () => {
+  const argvOf = async (cap: string) => {
+    const host = fakeHost(machine());
+    const readText = async (path: string) => (path.endsWith('/intel-iommu/cap') ? cap : await host.files.readText(path));
+    const result = await readAndPlan(
+      { ...host, files: { ...host.files, readText } },
+      vm('  - pf: eth0\n    vf: {}\n', 'iommu: intel\n'),
+      'vm.yaml',
+      STATE,
+    );
+    const start = 'plan' in result ? result.plan.steps.at(-1) : undefined;
+    return start?.do === 'start-guest' ? start.guest.argv.find((word) => word.startsWith('intel-iommu')) : undefined;
+  };
+  assert.match((await argvOf('d2008c222f0686')) ?? '', /aw-bits=48/);
+  assert.match((await argvOf('12008c22260286')) ?? '', /aw-bits=39/);
 });
 
 test('what a plan gives to one VF is not given to the next', async () => {

@@ -13,6 +13,8 @@ export interface PlanInput {
   picture: Picture;
   qemu: QemuCapabilities;
   stateFolder: string;
+  /** Functions that other applied VMs have, with the names of those. */
+  claimed: Readonly<Record<string, string>>;
   /** Files that the spec names and the host does not have. */
   missingFiles: string[];
   /** OVMF code and variable template found on the host. */

@@ -1,4 +1,5 @@
 import { judgeAssignment } from '../check/assignable.ts';
+import type { Finding } from '../check/check.ts';
 import { findFunction, kindOfDevice } from '../host/devices.ts';
 import type { PciFunction } from '../host/functions.ts';
 import { functionOf, type Picture } from '../host/picture.ts';
@@ -20,7 +21,9 @@ export function plan(input: PlanInput): Planned {
   const draft: Draft = {
     picture: asGiven(input.picture, given),
     present: input.picture,
+    claimed: input.claimed,
     steps: [],
+    afterBind: [],
     devices: [],
     refusals: [],
     warnings: [],
@@ -59,6 +62,7 @@ export function plan(input: PlanInput): Planned {
       why: 'VFIO gives a function to QEMU only when vfio-pci drives it',
     });
   }
+  draft.steps.push(...draft.afterBind);
   const { folder } = stateOf(input.stateFolder, spec.name);
   for (const device of draft.devices)
     if (device.kind === 'nvme')
@@ -118,6 +122,8 @@ function planWhole(spec: VmSpec, draft: Draft): void {
     }
     const findings = judgeAssignment(draft.picture, found.bdf);
     refuseFailing(draft, device.at, findings);
+    // A guest that runs was found by what it has open.
+    if (!findings.some((finding) => finding.is === 'fail')) refuseFailing(draft, device.at, claimedBy(draft, found.bdf));
     for (const finding of findings)
       if (finding.is === 'unknown')
         draft.warnings.push(`${found.bdf}: ${finding.asks} That could not be told: ${finding.because}`);
@@ -132,6 +138,23 @@ function planWhole(spec: VmSpec, draft: Draft): void {
       ...(found.physfn === undefined ? {} : partOf(draft.picture, found)),
     });
   }
+}
+
+/** Functions of another VM are not free, whether or not that runs: its revert would take them away. */
+function claimedBy(draft: Draft, bdf: string): Finding[] {
+  const name = draft.claimed[bdf];
+  if (name === undefined) return [];
+  return [
+    {
+      id: 'use/claimed',
+      asks: 'Does another VM of Sluice have it?',
+      bdf,
+      is: 'fail',
+      because: `it is given to ${name}, which is applied`,
+      seen: [{ where: 'sluice status', text: name }],
+      fix: [`sluice revert ${name}`],
+    },
+  ];
 }
 
 /** For a VF that is named by its address: which VF of which PF it is. */

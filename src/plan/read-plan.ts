@@ -1,7 +1,7 @@
 import { type Host, HostError } from '../host/host.ts';
 import { readPicture } from '../host/picture.ts';
 import { readQemu } from '../qemu/index.ts';
-import { readJournal, stateOf } from './journal.ts';
+import { claimedFunctions, readJournal, stateOf } from './journal.ts';
 import type { PlanInput, Planned, Refusal } from './plan.ts';
 import { plan } from './planner.ts';
 import type { VmSpec } from './spec.ts';
@@ -26,7 +26,8 @@ export async function readAndPlan(host: Host, spec: VmSpec, specFile: string, st
   const missingFiles: string[] = [];
   for (const file of [spec.disk, spec.kernel, spec.initrd])
     if (file !== undefined && !(await host.files.exists(file))) missingFiles.push(file);
-  const input: PlanInput = { spec, specFile, picture, qemu, stateFolder, missingFiles };
+  const claimed = await claimedFunctions(host, stateFolder, picture.system.bootId);
+  const input: PlanInput = { spec, specFile, picture, qemu, stateFolder, claimed, missingFiles };
   if (spec.firmware === 'ovmf') {
     for (const ovmf of OVMF)
       if (input.ovmf === undefined && (await host.files.exists(ovmf.code)) && (await host.files.exists(ovmf.vars)))

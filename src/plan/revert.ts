@@ -1,6 +1,6 @@
 import { type Host, HostError } from '../host/host.ts';
 import { readSystem } from '../host/system.ts';
-import { closeJournal, mendJournal, note, readJournal, stateOf } from './journal.ts';
+import { closeJournal, type JournalLine, lockOf, mendJournal, note, readJournal, stateOf } from './journal.ts';
 import { type StepContext, StepError } from './step.ts';
 import { kindOf } from './steps/index.ts';
 
@@ -20,8 +20,8 @@ export interface Restored {
  */
 export async function revert(host: Host, stateFolder: string, name: string, cx: StepContext): Promise<Restored> {
   if (!(await host.files.exists(stateOf(stateFolder, name).journal))) return { outcome: 'nothing', steps: [], restarted: false };
-  const lock = await host.files.lock(`${stateFolder}/lock`);
-  if (typeof lock === 'string') throw new HostError(`${stateFolder}/lock`, `another sluice changes this host: ${lock}`);
+  const lock = await host.files.lock(lockOf(stateFolder));
+  if (typeof lock === 'string') throw new HostError(lockOf(stateFolder), `another sluice changes this host: ${lock}`);
   try {
     return await undo(host, stateFolder, name, cx);
   } finally {
@@ -34,7 +34,7 @@ export async function undo(host: Host, stateFolder: string, name: string, cx: St
   const paths = stateOf(stateFolder, name);
   const journal = await readJournal(host, paths.journal);
   if (journal === undefined) return { outcome: 'nothing', steps: [], restarted: false };
-  await mendJournal(host, paths.journal);
+  let writable = await mendJournal(host, paths.journal);
   const restored: Restored = { outcome: 'restored', steps: [], restarted: false };
   if ((await readSystem(host)).bootId !== journal.head.bootId) {
     restored.restarted = true;
@@ -49,7 +49,13 @@ export async function undo(host: Host, stateFolder: string, name: string, cx: St
     cx.tell(`undo: ${title}`);
     try {
       const what = await kind.restore(host, step, old, cx, journal.ended.has(index));
-      await note(host, paths.journal, { undone: index, ...(what === undefined ? {} : { what }), at: host.clock.now() });
+      // Restoring twice is harmless, so a note that cannot be written stops nothing.
+      if (writable)
+        writable = await noted(host, paths.journal, {
+          undone: index,
+          ...(what === undefined ? {} : { what }),
+          at: host.clock.now(),
+        });
       restored.steps.push({ title, ...(what === undefined ? {} : { what }) });
       await cx.reached(`undo ${title}: done`);
     } catch (error) {
@@ -62,4 +68,14 @@ export async function undo(host: Host, stateFolder: string, name: string, cx: St
   }
   await closeJournal(host, paths);
   return restored;
+}
+
+async function noted(host: Host, path: string, line: JournalLine): Promise<boolean> {
+  try {
+    await note(host, path, line);
+    return true;
+  } catch (error) {
+    if (error instanceof HostError) return false;
+    throw error;
+  }
 }

@@ -148,6 +148,14 @@ export async function provePackets(host: Host, agent: GuestAgent, view: GuestVie
       because: `${pf ?? 'its PF'} has no IPv6 link-local address on the host that the guest could reach`,
       seen: [mac],
     };
+  const vlan = (await host.links.list()).find((link) => link.name === pf)?.vfs[device.vf ?? -1]?.vlan ?? 0;
+  if (vlan !== 0)
+    return {
+      ...proof,
+      is: 'unknown',
+      because: `the VF is in VLAN ${vlan} and the PF is not, so they cannot reach each other`,
+      seen: [mac],
+    };
   const answer = await agent.exec('/bin/sh', ['-c', PING, 'sh', inGuest.name, address], { timeout: 60_000 });
   const lines = decodeUtf8(answer.stdout)
     .split('\n')

@@ -1,5 +1,6 @@
 import type { Host } from '../host/host.ts';
 import { driverOf, groupOf } from '../host/iommu.ts';
+import { baseName } from '../host/parse.ts';
 import { vfioGroupsOf } from '../host/usage.ts';
 import { findGuest } from '../qemu/index.ts';
 import { parseDmarFault } from './dmar-fault.ts';
@@ -80,8 +81,12 @@ export function proveInterrupts(before: string, after: string, bdf: string): Pro
 export async function proveNoFault(host: Host, bdf: string, since: number | undefined): Promise<Proof> {
   const proof = { level: 'host', bdf, claim: 'the remapping unit reports no fault of it' } as const;
   const log = await host.files.kernelLog();
-  if (log === undefined || since === undefined)
-    return { ...proof, is: 'unknown', because: 'the kernel log may not be read', seen: [] };
+  const unknown = (because: string): Proof => ({ ...proof, is: 'unknown', because, seen: [] });
+  if (log === undefined || since === undefined) return unknown('the kernel log may not be read');
+  const unit = baseName((await host.files.link(`/sys/bus/pci/devices/${bdf}/iommu`)) ?? 'no unit');
+  if (!unit.startsWith('dmar')) return unknown(`the faults of ${unit} are not understood: only those of VT-d are`);
+  if (log[0] !== undefined && log[0].at > since)
+    return unknown('the kernel log no longer reaches back to the start of the guest');
   // The kernel prints no segment: faults of the same address in another segment are counted as well.
   const requester = bdf.slice(bdf.indexOf(':') + 1);
   const faults = log.filter((line) => line.at > since && parseDmarFault(line)?.requester === requester);

@@ -13,8 +13,14 @@ export type VfChoice =
  * Chooses VFs of a PF that has SR-IOV. NumVFs changes only from 0, so where VFs exist only free ones of them can be taken.
  * Addresses of VFs to come follow from First VF Offset and VF Stride (PCIe 6.0 §9.3.3.9, §9.3.3.10); both may change with
  * NumVFs, so apply compares them with what appeared.
+ * @param claimed functions that other applied VMs have, with the names of those
  */
-export function chooseVfs(picture: Picture, pf: PciFunction, wanted: number): VfChoice {
+export function chooseVfs(
+  picture: Picture,
+  pf: PciFunction,
+  wanted: number,
+  claimed: Readonly<Record<string, string>> = {},
+): VfChoice {
   const { sriov } = pf;
   const at = `/sys/bus/pci/devices/${pf.bdf}`;
   const refuse = (id: string, because: string, seen: Finding['seen'], fix: string[]): VfChoice => ({
@@ -43,7 +49,7 @@ export function chooseVfs(picture: Picture, pf: PciFunction, wanted: number): Vf
     const layout = { FirstVFOffset: sriov.firstVFOffset, VFStride: sriov.vfStride };
     return { create: wanted, vfs: vfAddresses(address, layout, wanted).map((bdf, vf) => ({ vf, bdf: formatBdf(bdf) })) };
   }
-  const candidates = pf.virtfns.map((bdf, vf) => ({ bdf, vf, in: inUse(picture, bdf) }));
+  const candidates = pf.virtfns.map((bdf, vf) => ({ bdf, vf, in: inUse(picture, bdf) ?? givenTo(claimed[bdf]) }));
   const free = candidates.filter((candidate) => candidate.in === undefined);
   if (free.length >= wanted) return { vfs: free.slice(0, wanted).map(({ bdf, vf }) => ({ bdf, vf })) };
   const busy = candidates.filter((candidate) => candidate.in !== undefined);
@@ -67,4 +73,8 @@ function inUse(picture: Picture, bdf: string): string | undefined {
   const up = vf.interfaces.find((name) => picture.links.find((link) => link.name === name)?.up);
   if (up !== undefined) return `its interface ${up} is up on the host`;
   return judgeAssignment(picture, bdf).find((finding) => finding.is === 'fail')?.because;
+}
+
+function givenTo(name: string | undefined): string | undefined {
+  return name === undefined ? undefined : `it is given to ${name}, which is applied`;
 }

@@ -1,3 +1,4 @@
+import { readDmar } from '../../acpi/index.ts';
 import { functionOf } from '../../host/picture.ts';
 import { type Check, check } from '../check.ts';
 import { interruptsOffOption } from '../cmdline.ts';
@@ -6,7 +7,7 @@ import { registersOf } from '../units.ts';
 export const interruptsRemapped: Check = check({
   id: 'platform/interrupt-remapping',
   asks: 'Are interrupts of the function remapped, as VFIO requires?',
-  source: 'VT-d 5.10 §11.4.3 ECAP_REG.IR; Linux drivers/vfio/vfio_iommu_type1.c allow_unsafe_interrupts',
+  source: 'VT-d 5.10 §8.1 INTR_REMAP, §11.4.3 ECAP_REG.IR; Linux drivers/vfio/vfio_iommu_type1.c allow_unsafe_interrupts',
   run(picture, bdf) {
     const name = functionOf(picture, bdf)?.unit;
     const unit = picture.units.find((candidate) => candidate.name === name);
@@ -16,9 +17,14 @@ export const interruptsRemapped: Check = check({
     const seen = [];
     if (unit.ecap !== undefined) seen.push({ where: `/sys/class/iommu/${unit.name}/intel-iommu/ecap`, text: unit.ecap });
     if (option !== undefined) seen.push({ where: '/proc/cmdline', text: option });
+    const table = picture.firmwareTables.find(({ signature }) => signature === 'DMAR');
+    const dmar = table === undefined ? undefined : readDmar(table.bytes);
+    // The kernel asks this flag first, whatever the unit can do (dmar_ir_support).
+    const optedOut = dmar !== undefined && !dmar.INTR_REMAP;
+    if (optedOut) seen.push({ where: '/sys/firmware/acpi/tables/DMAR Flags', text: 'INTR_REMAP=0' });
     if (option === undefined && registers === undefined)
       return { is: 'unknown', because: `${unit.name} is no VT-d unit with a readable ECAP_REG`, seen };
-    if (option === undefined && registers?.ecap.IR === 1)
+    if (option === undefined && !optedOut && registers?.ecap.IR === 1)
       return { is: 'pass', because: 'ECAP_REG.IR is 1 and no boot option turns it off', seen };
     if (picture.allowUnsafeInterrupts)
       return {
@@ -28,7 +34,12 @@ export const interruptsRemapped: Check = check({
       };
     return {
       is: 'fail',
-      because: option === undefined ? 'ECAP_REG.IR is 0' : `${option} is on the command line`,
+      because:
+        option !== undefined
+          ? `${option} is on the command line`
+          : optedOut
+            ? 'the DMAR table says that the platform does not remap interrupts (INTR_REMAP is 0)'
+            : 'ECAP_REG.IR is 0',
       seen,
       fix: [
         option === undefined

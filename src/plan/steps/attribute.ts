@@ -19,6 +19,11 @@ export const attribute: StepKind<Attribute, { value: string }> = {
   async restore(host, step, old, cx) {
     const now = await readAttribute(host, step.path);
     if (now === undefined || now === old.value) return undefined;
+    if (now !== step.value)
+      throw new StepError(
+        `${step.path} is ${now}, neither ${old.value} as before nor ${step.value} as set: somebody else changed it`,
+        [`make it ${old.value}, then revert again`],
+      );
     await host.files.write(step.path, `${old.value}\n`);
     await cx.reached(`${step.path} restored`);
     return `${step.path}: ${now} -> ${old.value}`;

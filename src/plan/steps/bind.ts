@@ -2,6 +2,7 @@ import { blockingMembers } from '../../check/rules/group-viable.ts';
 import type { Host } from '../../host/host.ts';
 import { driverOf, groupOf, readGroup } from '../../host/iommu.ts';
 import { type Binding, StepError, type StepKind, type StepOf } from '../step.ts';
+import { refuseOpen } from './open-group.ts';
 
 type Bind = StepOf<'bind'>;
 
@@ -32,6 +33,7 @@ export const bind: StepKind<Bind, Binding & { up?: string[] }> = {
     const driver = await driverOf(host, step.bdf);
     if (driver === step.driver) return;
     if (driver !== undefined) {
+      await refuseOpen(host, [step.bdf]);
       await host.files.write(`/sys/bus/pci/drivers/${driver}/unbind`, `${step.bdf}\n`);
       await cx.reached(`${step.bdf} unbound`);
     }
@@ -46,6 +48,7 @@ export const bind: StepKind<Bind, Binding & { up?: string[] }> = {
     if (now === undefined) return undefined;
     const done: string[] = [];
     if (now.driver !== old.driver && now.driver !== undefined) {
+      await refuseOpen(host, [step.bdf]);
       await host.files.write(`/sys/bus/pci/drivers/${now.driver}/unbind`, `${step.bdf}\n`);
       done.push(`unbound from ${now.driver}`);
       await cx.reached(`${step.bdf} unbound`);

@@ -1,9 +1,8 @@
 import { type Host, HostError } from '../../host/host.ts';
-import { groupOf } from '../../host/iommu.ts';
 import { baseName } from '../../host/parse.ts';
 import { readSriov } from '../../host/sriov.ts';
-import { readVfioUsers } from '../../host/usage.ts';
 import { StepError, type StepKind, type StepOf } from '../step.ts';
+import { refuseOpen } from './open-group.ts';
 
 type CreateVfs = StepOf<'create-vfs'>;
 
@@ -48,20 +47,25 @@ export const createVfs: StepKind<CreateVfs, { numVFs: number }> = {
   async restore(host, step, old, cx) {
     const now = await readCount(host, step.pf);
     if (now === old.numVFs) return undefined;
-    // The kernel would wait in the write until the VF is let go, and every reader of the attribute with it.
-    for (const bdf of step.expect) {
-      const group = await groupOf(host, bdf);
-      const user = group === undefined ? undefined : (await readVfioUsers(host)).find((usage) => usage.group === group);
-      if (user !== undefined)
-        throw new StepError(`${bdf} is still open in ${user.what}: its VF cannot be removed`, [
-          'stop that program, then revert again',
-        ]);
-    }
+    if (now !== step.count)
+      throw new StepError(
+        `${numvfs(step.pf)} is ${now}, neither ${old.numVFs} as before nor ${step.count} as set: somebody else changed it`,
+        [`make it ${old.numVFs} or ${step.count}, then revert again`],
+      );
+    await refuseOpen(host, await virtfns(host, step.pf, now));
     await host.files.write(numvfs(step.pf), `${old.numVFs}\n`);
     await cx.reached('VFs restored');
     return `${numvfs(step.pf)}: ${now} -> ${old.numVFs}`;
   },
 };
+
+/** The VFs that are there now, whoever made them. */
+async function virtfns(host: Host, pf: string, count: number): Promise<string[]> {
+  const found = await Promise.all(
+    Array.from({ length: count }, (_, n) => host.files.link(`/sys/bus/pci/devices/${pf}/virtfn${n}`)),
+  );
+  return found.flatMap((to) => (to === undefined ? [] : [baseName(to)]));
+}
 
 function numvfs(pf: string): string {
   return `/sys/bus/pci/devices/${pf}/sriov_numvfs`;

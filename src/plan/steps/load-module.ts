@@ -15,6 +15,9 @@ export const loadModule: StepKind<LoadModule, { loaded: string[] }> = {
     await cx.reached('module loaded');
   },
   async restore(host, step, old, cx) {
+    // A bound function holds no reference to its driver's module: it would be unbound with it.
+    const users = ((await host.files.list(`/sys/bus/pci/drivers/${step.module}`)) ?? []).filter((name) => name.includes(':'));
+    if (users.length > 0) return undefined;
     const before = new Set(old.loaded);
     const removed: string[] = [];
     // A module goes only after those that use it: go round until none goes any more.

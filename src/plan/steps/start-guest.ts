@@ -8,6 +8,7 @@ type StartGuest = StepOf<'start-guest'>;
 const LAST_WORDS = 15;
 /** Milliseconds that a guest gets to shut down by itself. */
 const GRACE = 20_000;
+const MOMENT = 5000;
 
 export interface BeforeGuest {
   /** Microseconds since boot of the newest line in the kernel log: what comes later may be the guest's doing. */
@@ -36,8 +37,10 @@ export const startGuestStep: StepKind<StartGuest, BeforeGuest> = {
     if (guest.agent) await waitForAgent(host, guest, cx.stop);
   },
   async restore(host, { guest }, _old, cx, ended) {
-    // A guest that never came up does not hear its power button; one with a disk is asked all the same, as its data are at stake.
-    const graceful = guest.disk || (guest.agent && ended) ? GRACE : 0;
+    // One that came up is asked, and gets the time to put its file systems in order. One that did not hardly hears its power
+    // button; with a disk it is asked all the same, for a moment.
+    const asked = guest.disk || guest.agent;
+    const graceful = ended ? (asked ? Math.max(GRACE, guest.timeout * 1000) : 0) : guest.disk ? MOMENT : 0;
     const stopped = await stopGuest(host, { uuid: guest.uuid, folder: guest.folder, graceful });
     for (const socket of [guest.files.qmp, guest.files.agent, guest.files.pidfile]) await host.files.remove(socket);
     await cx.reached('guest stopped');
