@@ -23,7 +23,8 @@ function controller(scids: readonly number[], more: { manages?: boolean; status?
       const bytes = IdentifyController.encode({ CNTLID: 3, VirtualizationManagement: more.manages === false ? 0 : 1 });
       data.set(bytes.subarray(0, dataLength));
     }
-    if ((cdw10 & 0xff) === CNS.primaryCapabilities) data.set(PrimaryControllerCapabilities.encode({ VQFRT: 14, VIFRT: 7 }));
+    if ((cdw10 & 0xff) === CNS.primaryCapabilities)
+      data.set(PrimaryControllerCapabilities.encode({ VQFRT: 14, VQRFAP: 2, VQFRSM: 5, VIFRT: 7 }));
     if ((cdw10 & 0xff) === CNS.secondaryControllers) {
       const list = scids.filter((scid) => scid >= cdw10 >>> 16).slice(0, 127);
       data[0] = list.length;
@@ -41,11 +42,13 @@ function controller(scids: readonly number[], more: { manages?: boolean; status?
 test('a primary controller tells what it can give, and to whom', async () => {
   const { host, asked } = controller([5, 6]);
   assert.deepEqual(await readNvmeVirtualization(host, 'nvme0'), {
-    flexible: { vq: 14, vi: 7 },
+    flexible: { vq: 12, vi: 7 },
+    most: { vq: 5, vi: 7 },
     secondaries: [
       { scid: 5, pcid: 3, online: true, vf: 0, vq: 2, vi: 1 },
       { scid: 6, pcid: 3, online: false, vf: 1, vq: 2, vi: 1 },
     ],
+    namespaces: [],
   });
   // Its own capabilities are asked for by its own identifier.
   assert.deepEqual(

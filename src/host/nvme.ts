@@ -3,6 +3,7 @@ import {
   decodeStatus,
   identify,
   readIdentifyController,
+  readIdentifyNamespace,
   readPrimaryCapabilities,
   readSecondaryControllers,
   SECONDARY_CONTROLLERS,
@@ -14,9 +15,13 @@ import { parseCount } from './parse.ts';
 
 /** What a primary controller can give to its secondary ones, and what they have. */
 export interface NvmeVirtualization {
-  /** Totals of flexible resources. */
+  /** Flexible resources that are there for the secondary controllers: all less what the primary one keeps. */
   flexible: { vq: number; vi: number };
+  /** What one secondary controller may have of them. */
+  most: { vq: number; vi: number };
   secondaries: SecondaryController[];
+  /** Namespaces of the primary one, with their block devices. A shared one may be attached to a secondary controller too. */
+  namespaces: { nsid: number; device: string; shared: boolean }[];
 }
 
 /**
@@ -30,7 +35,7 @@ export async function readNvmeVirtualization(host: Host, controller: string): Pr
   const about = readIdentifyController(await ask(host, path, identify(CNS.controller)));
   if (about === undefined) throw new HostError(path, 'Identify gave too little');
   try {
-    const found = await readPrimary(host, path, about.CNTLID);
+    const found = await readPrimary(host, controller, about.CNTLID);
     return about.VirtualizationManagement || found.secondaries.length > 0 ? found : undefined;
   } catch (error) {
     if (!about.VirtualizationManagement && error instanceof HostError) return undefined;
@@ -38,10 +43,24 @@ export async function readNvmeVirtualization(host: Host, controller: string): Pr
   }
 }
 
-async function readPrimary(host: Host, path: string, cntid: number): Promise<NvmeVirtualization> {
+async function readPrimary(host: Host, controller: string, cntid: number): Promise<NvmeVirtualization> {
+  const path = `/dev/${controller}`;
   const capabilities = readPrimaryCapabilities(await ask(host, path, identify(CNS.primaryCapabilities, { cntid })));
   if (capabilities === undefined) throw new HostError(path, 'its Primary Controller Capabilities are too short');
-  return { flexible: { vq: capabilities.VQFRT, vi: capabilities.VIFRT }, secondaries: await readSecondaries(host, path) };
+  const { VQFRT, VQRFAP, VQFRSM, VIFRT, VIRFAP, VIFRSM } = capabilities;
+  const namespaces = [];
+  for (const one of await namespacesOf(host, controller)) {
+    const about = readIdentifyNamespace(await ask(host, path, identify(CNS.namespace, { nsid: one.nsid })));
+    if (about === undefined) throw new HostError(path, `Identify of namespace ${one.nsid} gave too little`);
+    namespaces.push({ ...one, shared: about.Shared === 1 });
+  }
+  return {
+    flexible: { vq: VQFRT - VQRFAP, vi: VIFRT - VIRFAP },
+    // A controller that gives no limit has none but its total.
+    most: { vq: VQFRSM || VQFRT, vi: VIFRSM || VIFRT },
+    secondaries: await readSecondaries(host, path),
+    namespaces,
+  };
 }
 
 /** All secondary controllers of a primary one. @param path such as `/dev/nvme0` */

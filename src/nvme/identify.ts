@@ -1,4 +1,18 @@
-import { bit, bytes, type Decoded, entry, field, reserved, reservedBytes, text, u8, u16, u32, viewOf } from '../bits/index.ts';
+import {
+  bit,
+  bytes,
+  type Decoded,
+  entry,
+  field,
+  reserved,
+  reservedBytes,
+  text,
+  u8,
+  u16,
+  u32,
+  u64,
+  viewOf,
+} from '../bits/index.ts';
 
 /** Identify Controller, as far as passing a controller through needs it; the rest is kept as bytes. */
 export const IdentifyController = entry(
@@ -45,6 +59,26 @@ export const IdentifyController = entry(
     Bytes_520: bytes(520, 248, 'ONCS to the end of the NVM part'),
     SUBNQN: text(768, 256, 'NVM Subsystem NVMe Qualified Name'),
     Bytes_1024: bytes(1024, 3072, 'Fabrics, power states and vendor specific'),
+  },
+);
+
+/** Identify Namespace, as far as sharing goes; the rest is kept as numbers and bytes. */
+export const IdentifyNamespace = entry(
+  'Identify Namespace Data Structure',
+  { source: 'NVMe 1.4 §5.15.2.1, Figure 245', bits: 4096 * 8 },
+  {
+    NSZE: u64(0, 'Namespace Size'),
+    NCAP: u64(8, 'Namespace Capacity'),
+    NUSE: u64(16, 'Namespace Utilization'),
+    NSFEAT: u8(24, 'Namespace Features'),
+    NLBAF: u8(25, 'Number of LBA Formats'),
+    FLBAS: u8(26, 'Formatted LBA Size'),
+    MC: u8(27, 'Metadata Capabilities'),
+    DPC: u8(28, 'End-to-end Data Protection Capabilities'),
+    DPS: u8(29, 'End-to-end Data Protection Type Settings'),
+    Shared: bit(30 * 8, 'NMIC: the namespace may be attached to two or more controllers'),
+    RSVD_NMIC: reserved(30 * 8 + 7, 30 * 8 + 1),
+    Bytes_31: bytes(31, 4065, 'RESCAP to the end'),
   },
 );
 
@@ -121,6 +155,12 @@ export interface SecondaryController {
 export function readIdentifyController(data: Uint8Array): Decoded<typeof IdentifyController> | undefined {
   const view = viewOf(data);
   return IdentifyController.fits(view) ? IdentifyController.decode(view) : undefined;
+}
+
+/** @returns undefined when `data` is shorter than the structure */
+export function readIdentifyNamespace(data: Uint8Array): Decoded<typeof IdentifyNamespace> | undefined {
+  const view = viewOf(data);
+  return IdentifyNamespace.fits(view) ? IdentifyNamespace.decode(view) : undefined;
 }
 
 /** @returns undefined when `data` is shorter than the structure */

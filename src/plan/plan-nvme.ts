@@ -43,9 +43,15 @@ export function planNvmeResources(
   const share = (total: number) => Math.floor(total / Math.max(1, state.secondaries.length));
   // What the spec leaves out stays as the VF has it, when it can work with that.
   const keeps = secondary.online && secondary.vq >= LEAST.vq && secondary.vi >= LEAST.vi;
-  const vq = wish.queues ?? (keeps ? secondary.vq : Math.max(LEAST.vq, share(state.flexible.vq)));
-  const vi = wish.interrupts ?? (keeps ? secondary.vi : Math.max(LEAST.vi, share(state.flexible.vi)));
+  const vq = wish.queues ?? (keeps ? secondary.vq : Math.min(state.most.vq, Math.max(LEAST.vq, share(state.flexible.vq))));
+  const vi = wish.interrupts ?? (keeps ? secondary.vi : Math.min(state.most.vi, Math.max(LEAST.vi, share(state.flexible.vi))));
   if (secondary.online && secondary.vq === vq && secondary.vi === vi) return;
+  if (vq > state.most.vq || vi > state.most.vi)
+    return refuse(
+      'fail',
+      `it wants ${vq} queues and ${vi} interrupts, and one VF may have ${state.most.vq} and ${state.most.vi}`,
+      ['ask for fewer with vf: { queues, interrupts }'],
+    );
   const free = {
     vq: state.flexible.vq - total(state.secondaries, 'vq') + secondary.vq,
     vi: state.flexible.vi - total(state.secondaries, 'vi') + secondary.vi,
@@ -73,6 +79,30 @@ export function planNvmeResources(
     was: { online: secondary.online, vq: secondary.vq, vi: secondary.vi },
     why: 'a secondary controller works only online, with queues and an interrupt',
   });
+}
+
+/** A namespace that may be attached to several controllers is within reach of a VF: the host must not be using it. */
+export function refuseSharedNamespaces(pf: PciFunction, at: SourcePlace, draft: Draft): void {
+  const namespaces = pf.nvme.flatMap((controller) => draft.picture.nvme[controller]?.namespaces ?? []);
+  for (const { nsid, device, shared } of namespaces) {
+    const uses = draft.picture.usage.filter((usage) => usage.bdf === pf.bdf && isOn(device, usage.device));
+    if (!shared || uses.length === 0) continue;
+    draft.refusals.push({
+      id: 'nvme/namespace',
+      asks: 'Would the guest reach what the host uses?',
+      bdf: pf.bdf,
+      at,
+      is: 'fail',
+      because: `namespace ${nsid} (${device}) may be attached to its VFs as well, and the host uses it`,
+      seen: uses.map(({ what, where }) => ({ where, text: what })),
+      fix: ['move what the host needs to a namespace or a disk of its own'],
+    });
+  }
+}
+
+/** A disk, or a partition of it: `/dev/nvme0n1` and `/dev/nvme0n1p2`. */
+function isOn(disk: string, device: string | undefined): boolean {
+  return device === disk || (device?.startsWith(`${disk}p`) ?? false);
 }
 
 function total(secondaries: readonly { vq: number; vi: number }[], which: 'vq' | 'vi'): number {

@@ -6,7 +6,7 @@ import { sriovCapable } from '../check/rules/sriov-capable.ts';
 import { type DeviceKind, findFunction, kindOfDevice } from '../host/devices.ts';
 import type { PciFunction } from '../host/functions.ts';
 import { absent, addDevice, type Draft, namesOf, refuseFailing } from './draft.ts';
-import { planNvmeResources } from './plan-nvme.ts';
+import { planNvmeResources, refuseSharedNamespaces } from './plan-nvme.ts';
 import type { DeviceSpec, VmSpec } from './spec.ts';
 import { chooseVfs } from './vfs.ts';
 
@@ -41,6 +41,7 @@ function planVfsOf(pf: PciFunction, wanted: VfDevice[], draft: Draft): void {
     basic.is === 'fail' ? [basic] : [inGroup, interruptsRemapped].map((question) => ask(question, picture, pf.bdf));
   const at = wanted.at(-1)?.at ?? first.at;
   refuseFailing(draft, first.at, findings);
+  refuseSharedNamespaces(pf, at, draft);
   const chosen = chooseVfs(picture, pf, wanted.length, draft.claimed);
   if ('refused' in chosen) return refuseFailing(draft, at, [chosen.refused]);
   const created = chosen.create !== undefined;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type FakeState, fakeHost, machine } from '../../test/fake-host.ts';
+import type { Host } from '../host/host.ts';
 import type { Plan, Planned, Refusal } from './plan.ts';
 import { readAndPlan } from './read-plan.ts';
 import { parseSpec, type VmSpec } from './spec.ts';
@@ -244,7 +245,7 @@ test('link settings for an NVMe controller and queues for a network card are ref
 
 test('more NVMe queues than the controller has to give are refused', async () => {
   const refused = await refusal(machine(), vm('  - pf: nvme0\n    vf: { queues: 9 }\n'), 'nvme/resources');
-  assert.match(refused.because, /wants 9 queues .* 8 and 4 flexible ones are free/);
+  assert.match(refused.because, /wants 9 queues .* one VF may have 8 and 4/);
 });
 
 test('a controller without Virtualization Management has VFs that need nothing, and to which nothing can be given', async () => {
@@ -287,6 +288,32 @@ test('the guest addresses no more bits than every unit of the host', async () =>
   };
   assert.match((await argvOf('d2008c222f0686')) ?? '', /aw-bits=48/);
   assert.match((await argvOf('12008c22260286')) ?? '', /aw-bits=39/);
+});
+
+test('a VF is refused while the host uses a namespace that it could reach, and given when the namespace is private', async () => {
+  const planned = async (shared: boolean) => {
+    const state = machine();
+    const disk = '../../devices/pci0000:00/0000:02:00.0/nvme/nvme0/nvme0n1';
+    state.files['/proc/self/mountinfo'] = '29 1 259:0 / /data rw - ext4 /dev/nvme0n1 rw\n';
+    state.files['/sys/dev/block/259:0'] = `-> ${disk}`;
+    state.files['/sys/class/block/nvme0n1'] = `-> ${disk}`;
+    state.files['/sys/class/nvme/nvme0/nvme0n1/nsid'] = '1\n';
+    const host = fakeHost(state);
+    const admin: Host['nvme']['admin'] = async (path, command) => {
+      const answer = await host.nvme.admin(path, command);
+      if (command.opcode === 6 && ((command.cdw10 ?? 0) & 0xff) === 0) answer.data[30] = shared ? 1 : 0;
+      return answer;
+    };
+    return await readAndPlan({ ...host, nvme: { admin } }, vm('  - pf: nvme0\n'), 'vm.yaml', STATE);
+  };
+  const refused = await planned(true);
+  assert.ok('refusals' in refused);
+  assert.deepEqual(
+    refused.refusals.map((one) => one.id),
+    ['nvme/namespace'],
+  );
+  assert.match(refused.refusals[0]?.because ?? '', /namespace 1 \(\/dev\/nvme0n1\) may be attached to its VFs as well/);
+  assert.ok('plan' in (await planned(false)));
 });
 
 test('what a plan gives to one VF is not given to the next', async () => {
