@@ -221,7 +221,9 @@ function nvmeAdmin(state: FakeState, command: NvmeCommand): { status: number; re
     return known ?? { cntlid: n + 1, vfn: n + 1, online: false, vq: 0, vi: 0 };
   });
   const cns = (command.cdw10 ?? 0) & 0xff;
-  if (command.opcode === 6 && cns === 1) {
+  if (command.opcode === 6 && cns === 0) {
+    // A private namespace: NMIC is 0.
+  } else if (command.opcode === 6 && cns === 1) {
     data[256] = 0x80; // OACS: Virtualization Management
   } else if (command.opcode === 6 && cns === 0x14) {
     view.setUint8(4, 3); // CRT: both resource types
@@ -302,6 +304,7 @@ export function fakeHost(state: FakeState): Host {
         return found?.startsWith('-> ') ? found.slice(3) : undefined;
       },
       list: async (path) => names(path),
+      claimed: async () => undefined,
       exists: async (path) => tree(state).has(path) || names(path) !== undefined,
       write: async (path, value) => writeSysfs(state, path, value),
       replace: async (path, content) => {

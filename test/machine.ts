@@ -64,6 +64,7 @@ export class FakeMachine implements Pick<Host, 'clock' | 'files' | 'hypervisor'>
       return bytes;
     },
     readAt: async (path, offset, length) => this.contents.get(path)?.subarray(offset, offset + length),
+    claimed: async () => this.#not('claimed'),
     exists: async (path) => this.contents.has(path),
     makeFolder: async () => {},
     remove: async (path) => {

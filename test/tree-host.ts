@@ -1,11 +1,16 @@
 import { type Clock, type Host, HostError } from '../src/host/host.ts';
 
-/** What is at a path: text or bytes of a file, a symbolic link, a file whose reading fails, or an empty folder. */
-export type Place = string | Uint8Array | { link: string } | { errno: string } | typeof FOLDER;
+/** What is at a path: text or bytes of a file, a symbolic link, a file whose reading fails, a block device, or an empty folder. */
+export type Place = string | Uint8Array | { link: string } | { errno: string } | { block: 'free' | 'claimed' } | typeof FOLDER;
 
 export const FOLDER = { folder: 'empty' } as const;
 
-type Node = { folder: Map<string, Node> } | { file: Uint8Array } | { errno: string } | { link: string };
+type Node =
+  | { folder: Map<string, Node> }
+  | { file: Uint8Array }
+  | { errno: string }
+  | { link: string }
+  | { block: 'free' | 'claimed' };
 
 /** As many links as Linux follows before it says ELOOP. */
 const MOST_LINKS = 40;
@@ -105,6 +110,10 @@ export function treeHost(tree: Tree, more: Partial<Host> = {}): Host {
         if ('errno' in node) throw new HostError(path, 'cannot list', node.errno);
         if (!('folder' in node)) throw new HostError(path, 'cannot list', 'ENOTDIR');
         return [...node.folder.keys()].sort();
+      },
+      claimed: async (path) => {
+        const node = tree.find(path, 'follow');
+        return node && 'block' in node ? node.block === 'claimed' : undefined;
       },
       exists: async (path) => tree.find(path, 'keep') !== undefined,
       write: readOnly,

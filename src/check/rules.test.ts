@@ -195,6 +195,36 @@ test('what the host needs is told, and by whom', () => {
   assert.doesNotMatch(verdict.because, /sda2|pid 8/);
 });
 
+test('who holds a disk, a port and an interface elsewhere are uses, each remedy once', () => {
+  const device = '/dev/sda';
+  const usage: Usage[] = [
+    { bdf: BDF, kind: 'holder', what: 'vg-data (/dev/dm-0), which is on /dev/sda1', where: 'holders', device },
+    { bdf: BDF, kind: 'holder', what: 'an exclusive user of /dev/sda', where: device, device },
+    { bdf: BDF, kind: 'holder', what: 'qemu (pid 7), which has /dev/sda open', where: '/proc/7/fd', pid: 7, device },
+    { bdf: BDF, kind: 'switch-port', what: 'eth0', where: '/sys/class/net/eth0/master' },
+    { bdf: BDF, kind: 'namespace', what: 'igbvf', where: 'net' },
+  ];
+  const verdict = ask(notInUse, pictureOf({ usage }), BDF);
+  assert.equal(verdict.is, 'fail');
+  for (const part of [
+    /held by vg-data/,
+    /exclusive user of \/dev\/sda;/,
+    /qemu \(pid 7\)/,
+    /port of Open vSwitch/,
+    /igbvf has it/,
+  ])
+    assert.match(verdict.because, part);
+  assert.equal(verdict.fix?.length, 3);
+});
+
+test('what may hide a use of one function leaves that function open, and no other', () => {
+  const unread = [{ what: 'members of ZFS pools', because: 'sysfs does not show them', about: [BDF] }];
+  const verdict = ask(notInUse, pictureOf({ unread }), BDF);
+  assert.equal(verdict.is, 'unknown');
+  assert.match(verdict.because, /may be in use unseen: members of ZFS pools/);
+  assert.equal(ask(notInUse, pictureOf({ unread }), '0000:09:00.0').is, 'pass');
+});
+
 test('when the uses could not be read, nothing is called free', () => {
   const unread = [{ what: USAGE, because: '/proc/self/mountinfo: cannot read (EACCES)' }];
   assert.equal(ask(notInUse, pictureOf({ unread }), BDF).is, 'unknown');

@@ -86,7 +86,11 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
       ),
       physfn: z.optional(z.string()),
       uses: z.array(
-        z.strictObject({ kind: z.enum(['mount', 'swap', 'default-route', 'vfio']), what: z.string(), where: z.string() }),
+        z.strictObject({
+          kind: z.enum(['mount', 'swap', 'holder', 'default-route', 'switch-port', 'namespace', 'vfio']),
+          what: z.string(),
+          where: z.string(),
+        }),
       ),
       assignable: z.strictObject({
         is: z.enum(['ready', 'after-binding', 'blocked', 'unknown', 'bridge']),

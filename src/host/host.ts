@@ -37,6 +37,12 @@ export interface HostFiles {
   /** Names in a folder, sorted; undefined when absent. */
   list(path: string): Promise<string[] | undefined>;
   exists(path: string): Promise<boolean>;
+  /**
+   * Whether somebody has a block device exclusively: a mount, swap, a volume or array, a ZFS pool, in whatever namespace.
+   * Undefined when the question has no answer: no permission, not there, not a block device. Nothing is read or changed, but
+   * the question is itself a claim, for as long as it takes.
+   */
+  claimed(path: string): Promise<boolean | undefined>;
   /** One write(2) of `text` to an existing file, as `echo` does to an attribute. The errno of the kernel is in the error. */
   write(path: string, text: string): Promise<void>;
   /** Creates or replaces a file as a whole and syncs it: a crash leaves the old content or the new, nothing between. */

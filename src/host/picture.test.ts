@@ -132,6 +132,50 @@ test('each part that may not be read is named', async () => {
   assert.deepEqual(await unreadOf({ '/proc/modules': 'zfs 1 0 - Live 0x0\n' }), ['members of ZFS pools']);
 });
 
+test('disks that could be asked leave no doubt about ZFS, and others name their function', async () => {
+  const ahci = '/sys/devices/pci0000:00/0000:00:1f.2';
+  const places = (node: Place): Places => ({
+    '/proc/modules': 'zfs 1 0 - Live 0x0\n',
+    '/sys/bus/pci/devices/0000:00:1f.2': { link: '../../../devices/pci0000:00/0000:00:1f.2' },
+    [`${ahci}/vendor`]: '0x8086\n',
+    [`${ahci}/device`]: '0x2922\n',
+    [`${ahci}/class`]: '0x010601\n',
+    [`${ahci}/block/sda/size`]: '1\n',
+    '/sys/class/block/sda': { link: '../../devices/pci0000:00/0000:00:1f.2/block/sda' },
+    '/dev/sda': node,
+  });
+  assert.deepEqual(await unreadOf(places({ block: 'free' })), []);
+  const { unread } = await readPicture(hostOf(places({ errno: 'EACCES' })));
+  assert.deepEqual(
+    unread.map(({ what, about }) => [what, about]),
+    [['members of ZFS pools', ['0000:00:1f.2']]],
+  );
+  assert.deepEqual((await readPicture(hostOf(places({ block: 'claimed' })))).usage, [
+    { bdf: '0000:00:1f.2', kind: 'holder', what: 'an exclusive user of /dev/sda', where: '/dev/sda', device: '/dev/sda' },
+  ]);
+});
+
+test('an Ethernet function whose interface is not here is told', async () => {
+  const vf = '/sys/devices/pci0000:00/0000:01:10.0';
+  const lent = (driver: string): Places => ({
+    '/sys/bus/pci/devices/0000:01:10.0': { link: '../../../devices/pci0000:00/0000:01:10.0' },
+    [`${vf}/vendor`]: '0x8086\n',
+    [`${vf}/device`]: '0x10ca\n',
+    [`${vf}/class`]: '0x020000\n',
+    [`${vf}/driver`]: { link: `../../../bus/pci/drivers/${driver}` },
+  });
+  const { unread } = await readPicture(hostOf(lent('igbvf')));
+  assert.deepEqual(
+    unread.map(({ what, about }) => [what, about]),
+    [['the interface of 0000:01:10.0', ['0000:01:10.0']]],
+  );
+  const { usage } = await readPicture(hostOf(lent('igb')));
+  assert.deepEqual(
+    usage.map(({ kind, bdf, what }) => [kind, bdf, what]),
+    [['namespace', '0000:01:10.0', 'igb']],
+  );
+});
+
 test('a host without a PCI bus is an error that says so', async () => {
   await assert.rejects(readPicture(treeHost(new Tree())), fails(undefined, /\/sys\/bus\/pci\/devices: is not there/));
   await assert.rejects(listFunctions(treeHost(new Tree())), HostError);

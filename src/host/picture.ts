@@ -2,9 +2,13 @@ import { listFunctions, type PciFunction, readFunction } from './functions.ts';
 import type { Link } from './host.ts';
 import { type Host, HostError } from './host.ts';
 import { type IommuGroup, type IommuUnit, readGroups, readUnits } from './iommu.ts';
+import { readLent } from './lent.ts';
 import { type NvmeVirtualization, readNvmeVirtualization } from './nvme.ts';
 import { readSystem, type System } from './system.ts';
-import { readUsage, USAGE, type Usage } from './usage.ts';
+import { readUsage, USAGE, type Usage, type Uses } from './usage.ts';
+
+/** Base class of the class code. */
+const MASS_STORAGE = 1;
 
 /** What was read of a host: plain data, so that judging and planning are functions of it. */
 export interface Picture {
@@ -22,8 +26,8 @@ export interface Picture {
   kvm: { usable: boolean; because: string };
   /** `allow_unsafe_interrupts` of vfio_iommu_type1; absent when the module is not loaded. */
   allowUnsafeInterrupts?: boolean;
-  /** What could not be read, and what that means. */
-  unread: { what: string; because: string }[];
+  /** What could not be read, and what that means. `about` names the functions that may be in use unseen because of it. */
+  unread: { what: string; because: string; about?: string[] }[];
 }
 
 /**
@@ -52,18 +56,33 @@ export async function readPicture(host: Host): Promise<Picture> {
         what: `${found.bdf} ${name}`,
         because: 'the kernel did not answer in time: a change of the VF count or driver is under way and waits for a VF in use',
       });
-  const [system, units, groups, links, usage, kvm] = await Promise.all([
+  const [system, units, groups, links, { usage, unasked }, kvm] = await Promise.all([
     readSystem(host),
     part('/sys/class/iommu', () => readUnits(host), []),
     part('/sys/kernel/iommu_groups', () => readGroups(host), []),
     part('network interfaces', () => host.links.list(), []),
-    part(USAGE, () => readUsage(host), []),
+    part<Uses>(USAGE, () => readUsage(host), { usage: [], unasked: undefined }),
     host.hypervisor.kvm(),
   ]);
   if (system.uid !== 0)
-    unread.push({ what: 'open files of other users', because: 'not root: VFIO groups held by other users are not seen' });
-  if (system.modules.includes('zfs'))
-    unread.push({ what: 'members of ZFS pools', because: 'sysfs does not show them: name the disks of pools yourself' });
+    unread.push({
+      what: 'open files of other users',
+      because: 'not root: VFIO groups and disks that other users have open are not seen',
+    });
+  // A disk that was asked for exclusive users has answered for its pools too.
+  const storage = functions.filter((found) => found.class >> 16 === MASS_STORAGE).map(({ bdf }) => bdf);
+  if (system.modules.includes('zfs') && unasked?.length !== 0)
+    unread.push({
+      what: 'members of ZFS pools',
+      because: 'sysfs does not show them, and the disks could not be asked: name the disks of pools yourself',
+      about: unasked ?? storage,
+    });
+  const { lent, uncertain } = await part('network interfaces of functions', () => readLent(host, functions), {
+    lent: [],
+    uncertain: [],
+  });
+  usage.push(...lent);
+  unread.push(...uncertain);
   const firmwareTables: Picture['firmwareTables'] = [];
   for (const signature of ['DMAR', 'IVRS', 'VIOT'] as const) {
     const path = `/sys/firmware/acpi/tables/${signature}`;

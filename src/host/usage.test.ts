@@ -11,7 +11,7 @@ const hostOf = (...parts: Places[]): Host => treeHost(new Tree(Object.assign({},
 /** `kind bdf what`, sorted. */
 const told = (usage: readonly Usage[]): string[] =>
   usage.map(({ kind, bdf, group, what }) => `${kind} ${bdf ?? `group ${group}`} ${what}`).sort();
-const usageOf = async (...parts: Places[]): Promise<string[]> => told(await readUsage(hostOf(...parts)));
+const usageOf = async (...parts: Places[]): Promise<string[]> => told((await readUsage(hostOf(...parts))).usage);
 
 const AHCI = 'devices/pci0000:00/0000:00:1f.2';
 const SLOT = 'devices/pci0000:00/0000:00:02.0/0000:01:00.0';
@@ -224,7 +224,7 @@ test('a tall stack of bridges is walked once a floor', async () => {
     Object.assign(places, net(`l${n}`, undefined, below), net(`r${n}`, undefined, below));
   }
   const tree = new Tree(places);
-  assert.deepEqual(told(await readUsage(treeHost(tree))), ['default-route 0000:01:00.0 l0']);
+  assert.deepEqual(told((await readUsage(treeHost(tree))).usage), ['default-route 0000:01:00.0 l0']);
   assert.ok(tree.looks < 2000, `${tree.looks} looks`);
 });
 
@@ -280,6 +280,21 @@ test('a host without VFIO is not searched for its users', async () => {
   assert.equal(tree.looks, 1);
 });
 
+test('an interface that is a port of Open vSwitch is in use without a default route over it', async () => {
+  const places: Places = {
+    ...eth0,
+    ...eth1,
+    ...net('bond0', undefined, ['eth1']),
+    ...net('ovs-system', undefined),
+    ...net('br0', undefined, [], ['eth1']),
+    [`/sys/${SLOT}/net/eth0/master`]: { link: '../../../../../virtual/net/ovs-system' },
+    '/sys/devices/pci0000:00/0000:00:19.0/net/eth1/master': { link: '../../../../virtual/net/br0' },
+  };
+  assert.deepEqual(await usageOf(places), ['switch-port 0000:01:00.0 eth0']);
+  const bonded = { '/sys/devices/virtual/net/bond0/master': { link: '../ovs-system' } };
+  assert.deepEqual(await usageOf(places, bonded), ['switch-port 0000:00:19.0 bond0', 'switch-port 0000:01:00.0 eth0']);
+});
+
 // Words that are nearly right are the ones that break readers.
 const piece = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 12 }),
@@ -320,7 +335,8 @@ test('no text in procfs makes it fail, or name a function that is not there', ()
         '/proc/net/route': route,
         '/proc/net/ipv6_route': route6,
       };
-      for (const { bdf } of await readUsage(hostOf(places))) assert.ok(bdf === '0000:00:1f.2' || bdf === '0000:01:00.0', bdf);
+      for (const { bdf } of (await readUsage(hostOf(places))).usage)
+        assert.ok(bdf === '0000:00:1f.2' || bdf === '0000:01:00.0', bdf);
     }),
     { numRuns: 300 },
   ));

@@ -1,6 +1,10 @@
-import { type Host, HostError } from './host.ts';
-import { groupOf } from './iommu.ts';
+import { blockByName, disksUnder, lastBdf, readDisks } from './blocks.ts';
+import { askClaims, readHolders } from './holders.ts';
+import type { Host } from './host.ts';
+import { readOpenFiles } from './open-files.ts';
 import { baseName } from './parse.ts';
+
+export { readVfioUsers, vfioGroupsOf } from './open-files.ts';
 
 /** What `unread` of a picture calls this part. */
 export const USAGE = 'what uses the devices';
@@ -11,22 +15,52 @@ export interface Usage {
   bdf?: string;
   /** VFIO group that a process holds open. */
   group?: number;
-  kind: 'mount' | 'swap' | 'default-route' | 'vfio';
-  /** Mount point, swap device, interface, or program with its process id. */
+  kind: 'mount' | 'swap' | 'holder' | 'default-route' | 'switch-port' | 'namespace' | 'vfio';
+  /** Mount point, swap device, who holds the disk, interface, driver, or program with its process id. */
   what: string;
   /** Where that was read. */
   where: string;
   pid?: number;
+  /** The whole disk of that function which is used, such as `/dev/nvme0n1`; absent when it is not about a disk. */
+  device?: string;
+}
+
+/** What was found, and what could not be asked. */
+export interface Uses {
+  usage: Usage[];
+  /** Functions with disks that did not say whether somebody has them exclusively; undefined when no disk could be listed. */
+  unasked: string[] | undefined;
 }
 
 /**
- * What mounted file systems, swap areas, default routes and open VFIO devices need. Each is followed through md, dm, btrfs,
- * NVMe multipath, bonds and bridges. Source: proc(5), Linux Documentation/ABI/testing/sysfs-block, sysfs-class-net.
+ * What mounted file systems, swap areas, default routes, ports of Open vSwitch and open VFIO devices need, and who else holds
+ * a disk. Each is followed through md, dm, btrfs, NVMe multipath, bonds and bridges. Default routes are those of the main
+ * table, by the first of their next hops: those of other tables, and the further hops of a multipath route, are not seen.
+ * Source: proc(5), Linux Documentation/ABI/testing/sysfs-block, sysfs-class-net.
  * @throws HostError when a part cannot be read: then nothing is known to be free
  */
-export async function readUsage(host: Host): Promise<Usage[]> {
-  const all = await Promise.all([readMounts(host), readSwap(host), readDefaultRoutes(host), readVfioUsers(host)]);
-  return all.flat();
+export async function readUsage(host: Host): Promise<Uses> {
+  const [mounts, swap, routes, ports, disks] = await Promise.all([
+    readMounts(host),
+    readSwap(host),
+    readDefaultRoutes(host),
+    readSwitchPorts(host),
+    readDisks(host),
+  ]);
+  const shown = [...mounts, ...swap, ...(await readHolders(host, disks ?? []))];
+  const used = new Set(shown.map(({ device }) => device));
+  const others = (disks ?? []).filter(({ device }) => !used.has(device));
+  const { usage: claims, unasked } = await askClaims(host, others);
+  const open = await readOpenFiles(host, others);
+  return {
+    usage: eachOnce([...shown, ...claims, ...routes, ...ports, ...open]),
+    unasked: disks && [...new Set(unasked.flatMap(({ bdfs }) => bdfs))],
+  };
+}
+
+function eachOnce(usage: readonly Usage[]): Usage[] {
+  const key = ({ bdf, group, kind, what, where, device }: Usage) => JSON.stringify([bdf, group, kind, what, where, device]);
+  return [...new Map(usage.map((one) => [key(one), one])).values()];
 }
 
 async function readMounts(host: Host): Promise<Usage[]> {
@@ -41,7 +75,8 @@ async function readMounts(host: Host): Promise<Usage[]> {
     const blocks = number.startsWith('0:')
       ? await blocksOfAnonymous(host, type, unescapeMount(source))
       : [`/sys/dev/block/${number}`];
-    for (const bdf of await functionsUnder(host, blocks)) found.push({ bdf, kind: 'mount', what, where });
+    for (const { bdfs, device } of await disksUnder(host, blocks))
+      for (const bdf of bdfs) found.push({ bdf, kind: 'mount', what, where, device });
   }
   return found;
 }
@@ -54,7 +89,8 @@ async function readSwap(host: Host): Promise<Usage[]> {
     if (!device.startsWith('/dev/')) continue;
     const block = await blockByName(host, device);
     if (block === undefined) continue;
-    for (const bdf of await functionsUnder(host, [block])) found.push({ bdf, kind: 'swap', what: device, where });
+    for (const disk of await disksUnder(host, [block]))
+      for (const bdf of disk.bdfs) found.push({ bdf, kind: 'swap', what: device, where, device: disk.device });
   }
   return found;
 }
@@ -72,46 +108,6 @@ async function blocksOfAnonymous(host: Host, type: string, source: string): Prom
     if (members.includes(baseName(named))) return members.map((member) => `/sys/class/block/${member}`);
   }
   return [named];
-}
-
-/** Functions that these block devices need, each once. */
-async function functionsUnder(host: Host, blocks: readonly string[]): Promise<Set<string>> {
-  const found = await Promise.all(blocks.map((block) => functionsUnderBlock(host, block)));
-  return new Set(found.flat());
-}
-
-/** `/dev/mapper/x` is a link to `../dm-0`; the class folder knows the kernel's own name. */
-async function blockByName(host: Host, device: string): Promise<string | undefined> {
-  const name = baseName((await host.files.link(device)) ?? device);
-  const at = `/sys/class/block/${name}`;
-  return (await host.files.link(at)) === undefined ? undefined : at;
-}
-
-/** Functions that a block device needs: its own, its slaves' (md, dm), or those of all controllers of an NVMe subsystem. */
-async function functionsUnderBlock(host: Host, at: string, seen: Set<string> = new Set()): Promise<string[]> {
-  const target = await host.files.link(at);
-  if (target === undefined || seen.has(target)) return [];
-  seen.add(target);
-  const own = lastBdf(target);
-  if (own !== undefined) return [own];
-  const subsystem = /nvme-subsystem\/([^/]+)/.exec(target)?.[1];
-  if (subsystem !== undefined) {
-    const controllers = (await host.files.list(`/sys/class/nvme-subsystem/${subsystem}`)) ?? [];
-    const found = controllers
-      .filter((name) => /^nvme\d+$/.test(name))
-      .map(async (name) => host.files.link(`/sys/class/nvme/${name}/device`));
-    return (await Promise.all(found)).flatMap((to) => lastBdf(to ?? '') ?? []);
-  }
-  // A partition has no slaves of its own; its disk is the folder above.
-  const name = baseName(target);
-  const disk = baseName(target.slice(0, target.lastIndexOf('/')));
-  for (const candidate of [name, disk]) {
-    const slaves = await host.files.list(`/sys/class/block/${candidate}/slaves`);
-    if (slaves === undefined || slaves.length === 0) continue;
-    const below = await Promise.all(slaves.map((slave) => functionsUnderBlock(host, `/sys/class/block/${slave}`, seen)));
-    return below.flat();
-  }
-  return [];
 }
 
 async function readDefaultRoutes(host: Host): Promise<Usage[]> {
@@ -138,6 +134,21 @@ async function readDefaultRoutes(host: Host): Promise<Usage[]> {
   return found;
 }
 
+/**
+ * Interfaces that are ports of Open vSwitch: its bridges are no bridges of the kernel, so a default route over one leads to no
+ * port. The kernel shows `ovs-system` as the master of each. Source: Linux net/openvswitch/vport-netdev.c.
+ */
+async function readSwitchPorts(host: Host): Promise<Usage[]> {
+  const found: Usage[] = [];
+  for (const name of (await host.files.list('/sys/class/net')) ?? []) {
+    const where = `/sys/class/net/${name}/master`;
+    if (baseName((await host.files.link(where)) ?? '') !== 'ovs-system') continue;
+    for (const bdf of new Set(await functionsUnderInterface(host, name)))
+      found.push({ bdf, kind: 'switch-port', what: name, where });
+  }
+  return found;
+}
+
 /** Functions that a network interface needs: its own, or those of what a bond, bridge or VLAN stands on. */
 export async function functionsUnderInterface(host: Host, name: string, seen: Set<string> = new Set()): Promise<string[]> {
   if (seen.has(name)) return [];
@@ -151,59 +162,6 @@ export async function functionsUnderInterface(host: Host, name: string, seen: Se
   const ports = (await host.files.list(`${at}/brif`)) ?? [];
   const below = await Promise.all([...new Set([...lower, ...ports])].map((port) => functionsUnderInterface(host, port, seen)));
   return below.flat();
-}
-
-/** Processes that hold `/dev/vfio/N` or `/dev/vfio/devices/vfioN` open. Only those that may be looked into are seen. */
-export async function readVfioUsers(host: Host): Promise<Usage[]> {
-  const nodes = ((await host.files.list('/dev/vfio')) ?? []).filter((name) => name !== 'vfio');
-  if (nodes.length === 0) return [];
-  const found: Usage[] = [];
-  for (const pid of ((await host.files.list('/proc')) ?? []).filter((name) => /^\d+$/.test(name))) {
-    for (const group of await vfioGroupsOf(host, Number(pid))) {
-      const program = (await orGone(host.files.readText(`/proc/${pid}/comm`)))?.trim() ?? '?';
-      found.push({ group, kind: 'vfio', what: `${program} (pid ${pid})`, where: `/proc/${pid}/fd`, pid: Number(pid) });
-    }
-  }
-  return found;
-}
-
-/**
- * VFIO groups that a process has open, by their own node or by that of a device in them; none when it may not be looked into
- * or is gone.
- */
-export async function vfioGroupsOf(host: Host, pid: number): Promise<number[]> {
-  const at = `/proc/${pid}/fd`;
-  const groups = new Set<number>();
-  for (const fd of (await orGone(host.files.list(at))) ?? []) {
-    const [, group, device] =
-      /^\/dev\/vfio\/(?:(\d+)|devices\/(vfio\d+))$/.exec((await orGone(host.files.link(`${at}/${fd}`))) ?? '') ?? [];
-    const number = device === undefined ? group : await groupOfVfioDevice(host, device);
-    if (number !== undefined) groups.add(Number(number));
-  }
-  return [...groups];
-}
-
-/** Source: Linux drivers/vfio/vfio_main.c, class vfio-dev. */
-async function groupOfVfioDevice(host: Host, name: string): Promise<number | undefined> {
-  const bdf = lastBdf((await host.files.link(`/sys/class/vfio-dev/${name}`)) ?? '');
-  return bdf === undefined ? undefined : await groupOf(host, bdf);
-}
-
-/** Another user's process, or one that ended while we looked, shows nothing. */
-async function orGone<T>(reading: Promise<T>): Promise<T | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (error instanceof HostError) return undefined;
-    throw error;
-  }
-}
-
-const BDF = /[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]/g;
-
-/** The function nearest to the end of a path in /sys/devices. */
-function lastBdf(path: string): string | undefined {
-  return path.match(BDF)?.at(-1);
 }
 
 function lines(text: string | undefined): string[] {

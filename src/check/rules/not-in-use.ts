@@ -5,6 +5,9 @@ import { type Check, check } from '../check.ts';
 const WORDS: Record<Usage['kind'], (what: string) => string> = {
   mount: (what) => (what === '/' ? 'it holds the root file system of this host' : `the file system mounted at ${what} needs it`),
   swap: (what) => `the swap area ${what} is on it`,
+  holder: (what) => `it is held by ${what}`,
+  'switch-port': (what) => `its interface ${what} is a port of Open vSwitch`,
+  namespace: (driver) => `its interface is in another network namespace (${driver} has it, and none is here)`,
   'default-route': (what) => `the default route of this host goes through it (${what})`,
   vfio: (what) => `another guest has it: its group is open in ${what}`,
 };
@@ -12,7 +15,7 @@ const WORDS: Record<Usage['kind'], (what: string) => string> = {
 export const notInUse: Check = check({
   id: 'use/free',
   asks: 'Can the host do without it?',
-  source: 'proc(5) mountinfo, swaps, net/route; open files below /proc/PID/fd',
+  source: 'proc(5) mountinfo, swaps, net/route; holders in sysfs; open(2) O_EXCL; open files below /proc/PID/fd',
   run(picture, bdf) {
     const found = functionOf(picture, bdf);
     const uses = picture.usage.filter(
@@ -24,19 +27,25 @@ export const notInUse: Check = check({
         is: 'fail',
         because: [...new Set(uses.map((usage) => WORDS[usage.kind](usage.what)))].join('; '),
         seen,
-        fix: uses.map((usage) =>
-          usage.kind === 'vfio'
-            ? 'stop that guest, or take another function'
-            : 'move what the host needs to another device first',
-        ),
+        fix: [...new Set(uses.map(remedy))],
       };
-    const withheld = picture.unread.find(({ what }) => what === USAGE);
-    if (withheld !== undefined)
+    const all = picture.unread.find(({ what }) => what === USAGE);
+    const withheld = [...(all === undefined ? [] : [all]), ...picture.unread.filter(({ about }) => about?.includes(bdf))];
+    if (withheld.length > 0)
       return {
         is: 'unknown',
-        because: 'what uses the devices of this host could not be read',
-        seen: [{ where: withheld.what, text: withheld.because }],
+        because:
+          all === undefined
+            ? `it may be in use unseen: ${withheld.map((one) => `${one.what}: ${one.because}`).join('; ')}`
+            : 'what uses the devices of this host could not be read',
+        seen: withheld.map((one) => ({ where: one.what, text: one.because })),
       };
     return { is: 'pass', because: 'nothing that was looked for uses it', seen };
   },
 });
+
+function remedy({ kind, pid }: Usage): string {
+  if (kind === 'vfio') return 'stop that guest, or take another function';
+  if (kind === 'namespace') return 'stop the container that has its interface, or take another function';
+  return pid === undefined ? 'move what the host needs to another device first' : 'stop that program, or take another function';
+}

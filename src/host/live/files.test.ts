@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import {
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -11,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -202,4 +204,38 @@ test('a process that gave a guarded read up can still end', async () => {
   const code = await new Promise((done) => child.once('close', done));
   assert.equal(said.trim(), 'ETIMEDOUT');
   assert.equal(code, 0);
+});
+
+test('only block devices are asked for exclusive users, and only those of this very machine', async () => {
+  const real = liveFiles(rootAt('/'), noSys);
+  writeFileSync(join(tree, 'plain'), 'x');
+  for (const path of [join(tree, 'plain'), tree, '/dev/null', join(tree, 'nothing'), join(tree, 'plain/below')])
+    assert.equal(await real.claimed(path), undefined, path);
+  assert.equal(await files.claimed('/plain'), undefined);
+});
+
+/** An idle loop device: nobody has it, and asking for it changes nothing. */
+const idle = ['loop7', 'loop6', 'loop5'].find(
+  (name) => existsSync(`/dev/${name}`) && !existsSync(`/sys/block/${name}/loop/backing_file`),
+);
+test('a block device that somebody has opened exclusively is claimed, and free before and after', {
+  skip: process.getuid?.() !== 0 ? 'needs root' : idle === undefined ? 'no idle loop device here' : false,
+}, async () => {
+  const real = liveFiles(rootAt('/'), noSys);
+  const node = `/dev/${idle}`;
+  // Several who ask at once are not in each other's way.
+  const answers = await Promise.all(Array.from({ length: 20 }, () => real.claimed(node)));
+  assert.deepEqual([...new Set(answers)], [false]);
+  const held = await open(node, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK);
+  let released: Promise<void> | undefined;
+  try {
+    assert.equal(await real.claimed(node), true);
+    // A claim that is given up while we ask was one of a moment.
+    const asked = real.claimed(node);
+    released = new Promise((resolve) => setTimeout(resolve, 10)).then(() => held.close());
+    assert.equal(await asked, false);
+  } finally {
+    await (released ?? held.close());
+  }
+  assert.equal(await real.claimed(node), false);
 });

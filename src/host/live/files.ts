@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { HostError, type HostFiles } from '../host.ts';
 import { errnoOf, hostError, isAbsent } from './errors.ts';
@@ -53,6 +53,13 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
           throw error;
         }
       }),
+    claimed: (path) =>
+      root.real
+        ? withLimit(
+            inTurn(() => askClaim(path)),
+            path,
+          )
+        : Promise.resolve(undefined),
     list: (path) => orAbsent(at(path, 'follow', 'list', async (file) => (await readdir(file)).sort())),
     exists: async (path) => (await orAbsent(at(path, 'follow', 'look at', async (file) => await lstat(file)))) !== undefined,
     write: (path, text) => at(path, 'follow', 'write', (file) => writeOnce(file, path, text)),
@@ -71,6 +78,42 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
     },
     kernelLog: () => at('/dev/kmsg', 'follow', 'read', async (file) => readKmsg(file, '/dev/kmsg')),
   };
+}
+
+/** How often a device that is claimed is asked again, and after how many milliseconds: udev and mdadm claim one for a moment. */
+const CLAIM_TRIES = 3;
+const CLAIM_PAUSE = 30;
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/** One after the other: two questions about one disk would be each other's exclusive user. */
+async function inTurn<T>(run: () => Promise<T>): Promise<T> {
+  const result = turn.then(run);
+  turn = result.catch(() => undefined);
+  return await result;
+}
+
+/**
+ * Opens a block device exclusively and closes it. O_EXCL without O_CREAT is undefined for other files, but open(2) defines it
+ * for block devices from Linux 2.6 on: the call fails with EBUSY when the device is in use by the system. A mounted file
+ * system, md, dm and ZFS claim their devices in this way; a claim on a partition counts for its disk and the other way
+ * round (Linux block/bdev.c, bd_may_claim). O_NONBLOCK keeps a drive from waiting for a medium. O_CLOEXEC libuv adds.
+ */
+async function askClaim(path: string): Promise<boolean | undefined> {
+  for (let left = CLAIM_TRIES; ; left--) {
+    try {
+      if (!(await stat(path)).isBlockDevice()) return undefined;
+      const handle = await open(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK);
+      await handle.close();
+      return false;
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (isAbsent(error) || errno === 'EACCES' || errno === 'EPERM') return undefined;
+      if (errno !== 'EBUSY') throw hostError(path, 'ask for exclusive users of', error);
+      if (left <= 1) return true;
+      await new Promise((resolve) => setTimeout(resolve, CLAIM_PAUSE));
+    }
+  }
 }
 
 async function withLimit<T>(reading: Promise<T>, path: string): Promise<T> {
