@@ -26,8 +26,8 @@ test('a simulation in which nothing is to be done gives nothing', () => {
 });
 
 test('a download has the name of its file, its size, and a version with the epoch that the file name escapes', () => {
-  const text = `'http://deb.debian.org/debian/pool/main/b/busybox/busybox-static_1.35.0-4%2bdeb12u1%2bb1_amd64.deb' busybox-static_1%3a1.35.0-4+deb12u1+b1_amd64.deb 928188 SHA256:3d3fdbe91d4660c873e14b092c213fe81c1da6362daa236eb25d0171eb108744
-'http://deb.debian.org/debian/pool/main/k/kmod/kmod_30%2b20221128-1_amd64.deb' kmod_30+20221128-1_amd64.deb 95236
+  const text = `'http://mirror.example/debian/pool/main/b/busybox/busybox-static_1.35.0-4%2bdeb12u1%2bb1_amd64.deb' busybox-static_1%3a1.35.0-4+deb12u1+b1_amd64.deb 928188 SHA256:3d3fdbe91d4660c873e14b092c213fe81c1da6362daa236eb25d0171eb108744
+'http://mirror.example/debian/pool/main/k/kmod/kmod_30%2b20221128-1_amd64.deb' kmod_30+20221128-1_amd64.deb 95236
 `;
   assert.deepEqual(parseUris(text), [
     {
@@ -42,7 +42,7 @@ test('a download has the name of its file, its size, and a version with the epoc
 
 test('the mirror is the one of the archive itself, not of another that has a suite of the same name', () => {
   const targets = `Packages|https://apt.releases.hashicorp.com|bookworm|main|HashiCorp
-Packages|http://deb.debian.org/debian-security|bookworm-security|main|Debian
+Packages|http://mirror.example/debian-security|bookworm-security|main|Debian
 Translations|http://wrong.example/debian|bookworm|main|Debian
 Packages|http://ftp.example.org/mirror/debian-main|bookworm|main|Debian
 `;
@@ -50,8 +50,8 @@ Packages|http://ftp.example.org/mirror/debian-main|bookworm|main|Debian
 });
 
 test('without downloaded lists the mirror is known by its path', () => {
-  const targets = 'Packages|https://packages.example|bookworm|main|\nPackages|http://deb.debian.org/debian|bookworm|main|\n';
-  assert.equal(chooseMirror(targets, 'bookworm'), 'http://deb.debian.org/debian');
+  const targets = 'Packages|https://packages.example|bookworm|main|\nPackages|http://mirror.example/debian|bookworm|main|\n';
+  assert.equal(chooseMirror(targets, 'bookworm'), 'http://mirror.example/debian');
   assert.equal(chooseMirror(targets, 'trixie'), undefined);
 });
 

@@ -71,11 +71,15 @@ function complaint(ended: Ended): string {
 
 /**
  * Reads the lists of the mirror this system uses into `folder`.
- * @throws LabError when the mirror cannot be reached
+ * @throws LabError when there is no mirror, or it cannot be reached
  */
 export async function openApt(folder: string, codename: string, flavour: Flavour): Promise<Apt> {
   const targets = await exec('apt-get', ['indextargets', '--format', TARGET_FORMAT], { timeout: 60_000 });
-  const mirror = chooseMirror(targets.stdout, codename) ?? 'http://deb.debian.org/debian';
+  const mirror = chooseMirror(targets.stdout, codename);
+  if (mirror === undefined)
+    throw new LabError(
+      `apt has no source of ${codename} main: add the line of your Debian mirror to /etc/apt/sources.list, then try again`,
+    );
   for (const part of ['lists/partial', 'cache/archives/partial']) await mkdir(join(folder, part), { recursive: true });
   await writeFile(join(folder, 'apt.conf'), privateConfiguration(folder));
   const run = (argv: readonly string[], more: { cwd?: string; onLine?: (line: string) => void } = {}) =>
