@@ -78,6 +78,17 @@ async function virtualization(): Promise<string | undefined> {
 
 /** Runs the guest. @returns why it did not do as it should, or undefined when it halted */
 function runHalt(sys: Sys): string | undefined {
+  const deadline = Date.now() + RUN_LIMIT * 1000;
+  // A signal, such as that of a child that ended, interrupts KVM_CREATE_VM and KVM_RUN: only the limit itself ends the attempt.
+  const ioctl: Sys['ioctl'] = (fd, request, argument) => {
+    for (;;) {
+      try {
+        return sys.ioctl(fd, request, argument);
+      } catch (error) {
+        if (!(error instanceof HostError) || error.errno !== 'EINTR' || Date.now() >= deadline) throw error;
+      }
+    }
+  };
   const closers: (() => void)[] = [];
   const opened = (fd: number): number => {
     closers.unshift(() => sys.close(fd));
@@ -85,28 +96,28 @@ function runHalt(sys: Sys): string | undefined {
   };
   try {
     const kvm = opened(sys.open('/dev/kvm', constants.O_RDWR));
-    const version = sys.ioctl(kvm, KVM.GET_API_VERSION, 0);
+    const version = ioctl(kvm, KVM.GET_API_VERSION, 0);
     if (version !== KVM_API_VERSION) return `/dev/kvm speaks version ${version} of the interface, not ${KVM_API_VERSION}`;
-    const vm = opened(sys.ioctl(kvm, KVM.CREATE_VM, 0));
+    const vm = opened(ioctl(kvm, KVM.CREATE_VM, 0));
     const page = sys.anonymous(4096);
     closers.push(() => page.close()); // after the machine that runs in it
     page.write(0, Uint8Array.of(HLT));
     const region = MemoryRegion.encode({ memory_size: BigInt(page.bytes), userspace_addr: BigInt(page.address) });
-    sys.ioctl(vm, KVM.SET_USER_MEMORY_REGION, region);
-    const vcpu = opened(sys.ioctl(vm, KVM.CREATE_VCPU, 0));
-    const run = sys.map(vcpu, 0, sys.ioctl(kvm, KVM.GET_VCPU_MMAP_SIZE, 0));
+    ioctl(vm, KVM.SET_USER_MEMORY_REGION, region);
+    const vcpu = opened(ioctl(vm, KVM.CREATE_VCPU, 0));
+    const run = sys.map(vcpu, 0, ioctl(kvm, KVM.GET_VCPU_MMAP_SIZE, 0));
     closers.unshift(() => run.close());
 
     // After reset CS lies at the top of memory; with base and selector 0 the first byte of the page is the first instruction.
     const sregs = new Uint8Array(SREGS_BYTES);
-    sys.ioctl(vcpu, KVM.GET_SREGS, sregs);
+    ioctl(vcpu, KVM.GET_SREGS, sregs);
     viewOf(sregs).setBigUint64(0, 0n, true); // cs.base
     viewOf(sregs).setUint16(12, 0, true); // cs.selector
-    sys.ioctl(vcpu, KVM.SET_SREGS, sregs);
-    sys.ioctl(vcpu, KVM.SET_REGS, Regs.encode({ rip: 0n, rflags: 2n })); // bit 1 of the flags is always set
+    ioctl(vcpu, KVM.SET_SREGS, sregs);
+    ioctl(vcpu, KVM.SET_REGS, Regs.encode({ rip: 0n, rflags: 2n })); // bit 1 of the flags is always set
     const cancel = sys.interruptAfter(RUN_LIMIT);
     try {
-      sys.ioctl(vcpu, KVM.RUN, 0);
+      ioctl(vcpu, KVM.RUN, 0);
     } finally {
       cancel();
     }
