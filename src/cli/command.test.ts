@@ -57,8 +57,8 @@ test('after two dashes nothing is an option', () => {
 });
 
 test('global options are known everywhere', () => {
-  const line = parse('--json', 'box', 'shut', '--root', '/x', '--state=/y');
-  assert.deepEqual(line.globals, { json: true, root: '/x', state: '/y' });
+  const line = parse('--json', 'box', 'shut', '--root', '/x', '--state=/y', '--host', '/z');
+  assert.deepEqual(line.globals, { json: true, root: '/x', host: '/z', state: '/y' });
 });
 
 test('help is asked for in three ways, of everything, a group or a verb', () => {

@@ -68,6 +68,7 @@ export type Run<V extends Verb> = (args: Arguments<V>, cx: Context) => Promise<n
 export interface Globals {
   json: boolean;
   root: string | undefined;
+  host: string | undefined;
   state: string | undefined;
 }
 
@@ -118,7 +119,12 @@ export function parseLine(argv: readonly string[], commands: Readonly<Record<str
     if (values.has(option.name)) throw new UsageError(`${option.rawName} is given twice`);
     values.set(option.name, optionValue(option.rawName, option.value, option.inlineValue, spec));
   }
-  const globals: Globals = { json: values.has('json'), root: text(values, 'root'), state: text(values, 'state') };
+  const globals: Globals = {
+    json: values.has('json'),
+    root: text(values, 'root'),
+    host: text(values, 'host'),
+    state: text(values, 'state'),
+  };
   if (asked('version')) return { kind: 'version', globals };
   if (help || verb === undefined) return { kind: 'help', topic: verb ?? group, globals };
   const rest = words.slice(verb.split(' ').length).map((word) => word.value);

@@ -77,7 +77,7 @@ test('journals are where root keeps state, or where the user does', () => {
   assert.equal(stateFolder({ XDG_STATE_HOME: '/x', HOME: '/h' }, 1000), '/x/sluice');
   assert.equal(stateFolder({ XDG_STATE_HOME: 'relative', HOME: '/h' }, 1000), '/h/.local/state/sluice');
   const world = { stdout: { write: () => true }, stderr: { write: () => true }, env: {}, uid: 0 };
-  assert.equal(makeContext({ json: false, root: undefined, state: '/tmp/s/../t' }, world).state, '/tmp/t');
+  assert.equal(makeContext({ json: false, root: undefined, host: undefined, state: '/tmp/s/../t' }, world).state, '/tmp/t');
 });
 
 test('the files of a spec are found from its own folder', async (t) => {

@@ -1,10 +1,11 @@
 import type { OptionSpec } from './command.ts';
 
 /** Options that every verb has. */
-export const GLOBALS: Readonly<Record<'help' | 'version' | 'json' | 'root' | 'state', OptionSpec>> &
+export const GLOBALS: Readonly<Record<'help' | 'version' | 'json' | 'root' | 'host' | 'state', OptionSpec>> &
   Readonly<Record<string, OptionSpec>> = {
   json: { help: "print the report as JSON; 'sluice schema' describes it" },
   root: { help: 'read the host below this folder instead of /', value: 'DIR' },
+  host: { help: "read this record instead of the machine: a snapshot, or lspci:FILE for lspci's text", value: 'FILE' },
   state: { help: 'where journals are kept (root: /var/lib/sluice; else $XDG_STATE_HOME/sluice)', value: 'DIR' },
   help: { help: 'say what this verb does', short: 'h' },
   version: { help: 'print the version', short: 'V' },
@@ -22,6 +23,100 @@ export const COMMANDS = {
       ['sluice inspect --device 0000:3b:00.0', 'one function and its group'],
       ['sluice inspect --json | jq .units', 'the same as data'],
     ],
+  },
+  groups: {
+    summary: 'Show IOMMU groups, why devices share one, and what the groups would be on a changed machine.',
+    description: [
+      'Groups are computed from the PCI topology as the kernel does, and compared with its own. Reads only.',
+      'Where the bytes that decide are not readable the answer is unknown, with the reason.',
+    ],
+    positionals: [{ name: 'device', help: 'functions to tell about; two of them with --why', optional: true, rest: true }],
+    options: {
+      why: { help: 'name what joins the two functions, or what keeps them apart' },
+      if: {
+        help: 'suppose a change first: vfs BDF=N, acs BDF=on|off, ari off, move BDF to BRIDGE; several with commas',
+        value: 'CHANGES',
+      },
+    },
+    examples: [
+      ['sluice groups', 'every group, the joined ones with their reason'],
+      ['sluice groups --why 01:00.0 02:00.0', 'what makes these two share a group, or not'],
+      ['sluice groups --if vfs=01:00.0=4', 'the groups once four VFs exist'],
+    ],
+  },
+  check: {
+    summary: 'Go through the known problems of passthrough: on this host, for a device, for a VM, or in a log.',
+    description: [
+      'Every problem has its question, what was read, and what to do, safest first. Reads only.',
+      'The exit code is 1 when a problem was found.',
+    ],
+    positionals: [
+      { name: 'target', help: 'the address of a function, or the file that describes a VM', optional: true, completes: 'spec' },
+    ],
+    options: {
+      log: { help: 'look in these lines instead (kernel, QEMU, libvirt, DPDK); - is standard input', value: 'FILE' },
+      for: { help: 'all that this appliance asks of a host', choices: ['xrd-vrouter'] },
+      all: { help: 'also show what passed and what does not apply' },
+    },
+    examples: [
+      ['sluice check', 'the whole host'],
+      ['sluice check 0000:3b:00.0', 'one function'],
+      ['sluice check demo.yaml', 'what a VM needs'],
+      ['dmesg | sluice check --log -', 'what the messages mean'],
+      ['sluice check --for xrd-vrouter', 'whether this host can run it'],
+    ],
+  },
+  snapshot: {
+    summary: 'Record what Sluice reads of this host in one file, to look at it elsewhere or to attach it to a report.',
+    description: ["Reads only. 'sluice inspect --host FILE' and every other reading verb take the file."],
+    positionals: [],
+    options: {
+      output: { help: 'the file to write; gzip-compressed JSON', value: 'FILE', short: 'o', default: 'host.json.gz' },
+      redact: { help: 'leave out what identifies people and machines: MAC addresses, serial numbers, names, disk ids' },
+    },
+    examples: [['sudo sluice snapshot -o host.json.gz --redact', 'for a bug report']],
+  },
+  'decode config': {
+    summary: 'Tell what stands in configuration space: a raw file, or the text of lspci -x, -xxx or -xxxx.',
+    description: ['What is broken is told with its offset, and the rest is still decoded.'],
+    positionals: [{ name: 'file', help: 'the file; - is standard input', completes: 'file' }],
+    options: {},
+    examples: [['sluice decode config /sys/bus/pci/devices/0000:00:1f.0/config', 'the function at 00:1f.0']],
+  },
+  'decode dmar': {
+    summary: 'Tell what stands in an ACPI DMAR table.',
+    description: ['What is broken is told with its offset, and the rest is still decoded.'],
+    positionals: [{ name: 'file', help: 'the file; - is standard input', completes: 'file' }],
+    options: {},
+    examples: [['sluice decode dmar /sys/firmware/acpi/tables/DMAR', 'the table of a file']],
+  },
+  'decode ivrs': {
+    summary: 'Tell what stands in an ACPI IVRS table.',
+    description: ['What is broken is told with its offset, and the rest is still decoded.'],
+    positionals: [{ name: 'file', help: 'the file; - is standard input', completes: 'file' }],
+    options: {},
+    examples: [['sluice decode ivrs ivrs.bin', 'the table of a file']],
+  },
+  'decode mcfg': {
+    summary: 'Tell what stands in an ACPI MCFG table.',
+    description: ['What is broken is told with its offset, and the rest is still decoded.'],
+    positionals: [{ name: 'file', help: 'the file; - is standard input', completes: 'file' }],
+    options: {},
+    examples: [['sluice decode mcfg mcfg.bin', 'the table of a file']],
+  },
+  'decode viot': {
+    summary: 'Tell what stands in an ACPI VIOT table.',
+    description: ['What is broken is told with its offset, and the rest is still decoded.'],
+    positionals: [{ name: 'file', help: 'the file; - is standard input', completes: 'file' }],
+    options: {},
+    examples: [['sluice decode viot viot.bin', 'the table of a file']],
+  },
+  'decode fault': {
+    summary: 'Tell what a fault line of the kernel log means: VT-d in old and new words, and AMD-Vi.',
+    description: ['Device, kind, address, reason, PASID, what it usually means, and what to look at next.'],
+    positionals: [{ name: 'line', help: 'the line, quoted; - reads lines from standard input' }],
+    options: {},
+    examples: [['dmesg | sluice decode fault -', 'every fault in the log']],
   },
   plan: {
     summary: 'Show the ordered steps that a VM spec needs on this host, or why it cannot be done.',
@@ -162,5 +257,6 @@ export const COMMANDS = {
 
 /** What the verbs of a group have in common. */
 export const GROUPS: Readonly<Record<string, string>> = {
+  decode: 'Raw bytes and log lines in words.',
   lab: 'A machine with an IOMMU and SR-IOV devices, under software emulation, with a real kernel.',
 };

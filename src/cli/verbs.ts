@@ -3,6 +3,15 @@ import type { Run, Verb } from './command.ts';
 /** The file of each verb, loaded when it is asked for. `lab.ts` and `schema.ts` show how one looks. */
 export const VERBS: { readonly [V in Verb]: () => Promise<{ run: Run<V> }> } = {
   inspect: () => import('./inspect.ts'),
+  groups: () => import('./groups.ts'),
+  check: () => import('./check.ts'),
+  snapshot: () => import('./snapshot.ts'),
+  'decode config': () => import('./decode-config.ts'),
+  'decode dmar': async () => ({ run: (await import('./decode-table.ts')).dmar }),
+  'decode ivrs': async () => ({ run: (await import('./decode-table.ts')).ivrs }),
+  'decode mcfg': async () => ({ run: (await import('./decode-table.ts')).mcfg }),
+  'decode viot': async () => ({ run: (await import('./decode-table.ts')).viot }),
+  'decode fault': () => import('./decode-fault.ts'),
   plan: () => import('./plan.ts'),
   apply: () => import('./apply.ts'),
   verify: () => import('./verify.ts'),
