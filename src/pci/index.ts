@@ -5,5 +5,6 @@ export * from './class.ts';
 export * from './config.ts';
 export * from './functions.ts';
 export * from './header.ts';
+export * from './hex-dump.ts';
 export * from './names.ts';
 export * from './sriov.ts';
