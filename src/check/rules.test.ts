@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BDF, fn, pictureOf } from '../../test/pictures.ts';
 import type { PciFunction } from '../host/functions.ts';
 import type { Picture } from '../host/picture.ts';
 import { USAGE, type Usage } from '../host/usage.ts';
@@ -14,44 +15,6 @@ import { iommuOn } from './rules/iommu-on.ts';
 import { notInUse } from './rules/not-in-use.ts';
 import { sriovCapable } from './rules/sriov-capable.ts';
 
-const BDF = '0000:01:00.0';
-
-function fn(bdf: string, more: Partial<PciFunction> = {}): PciFunction {
-  const path = `/sys/devices/pci0000:00/${bdf}`;
-  return {
-    bdf,
-    vendor: 0x8086,
-    device: 1,
-    class: 0x020000,
-    path,
-    headerType: 0,
-    group: 1,
-    unit: 'dmar0',
-    virtfns: [],
-    interfaces: [],
-    nvme: [],
-    ...more,
-  };
-}
-
-/** A host where one function can be given away; `more` says what is otherwise. */
-function pictureOf(more: Partial<Picture> = {}, cmdline = 'intel_iommu=on'): Picture {
-  const functions = more.functions ?? [fn(BDF)];
-  return {
-    host: 'made up',
-    system: { kernel: '6.12', cmdline, bootId: '1', uid: 0, guest: false, memory: 2 ** 30, modules: [] },
-    firmwareTables: [],
-    units: [{ name: 'dmar0', devices: [BDF], cap: '00d2008c222f0686', ecap: '0000000000f00f4a' }],
-    groups: [{ number: 1, type: 'DMA', devices: functions.map(({ bdf }) => bdf), reserved: [] }],
-    functions,
-    links: [],
-    nvme: {},
-    usage: [],
-    kvm: { usable: false, because: '' },
-    unread: [],
-    ...more,
-  };
-}
 const off: Partial<Picture> = { units: [], groups: [] };
 const table = (signature: 'DMAR' | 'IVRS' | 'VIOT'): Picture['firmwareTables'][number] => ({
   signature,
@@ -172,8 +135,11 @@ test('interrupts are remapped when the unit can and no option is against it', ()
   });
   assert.equal(is({}), 'pass');
   assert.equal(is(withEcap('0000000000000f42')), 'fail');
-  assert.equal(is({ ...withEcap('0000000000000f42'), allowUnsafeInterrupts: true }), 'pass');
-  assert.equal(is({ allowUnsafeInterrupts: false }, 'intremap=off'), 'fail');
+  assert.equal(
+    is({ ...withEcap('0000000000000f42'), parameters: { vfio_iommu_type1: { allow_unsafe_interrupts: 'Y' } } }),
+    'pass',
+  );
+  assert.equal(is({ parameters: { vfio_iommu_type1: { allow_unsafe_interrupts: 'N' } } }, 'intremap=off'), 'fail');
   assert.equal(is({}, 'intremap=nosid,off'), 'fail');
   assert.equal(is({}, 'intremap=no_x2apic_optout'), 'pass');
   // A unit of another kind shows no registers; the option speaks for every kind.

@@ -204,8 +204,13 @@ test(`a picture of any recorded moment misses only what was not recorded (${told
       ['DMAR', 'IVRS', 'VIOT'].filter((name) => state.acpi[name] !== undefined),
       where,
     );
-    const unsafe = state.parameters.vfio_iommu_type1?.allow_unsafe_interrupts;
-    assert.equal(picture.allowUnsafeInterrupts, unsafe === undefined ? undefined : unsafe === 'Y', where);
+    assert.deepEqual(
+      picture.platformTables.map(({ signature }) => signature),
+      ['MCFG', 'APIC'].filter((name) => state.acpi[name] !== undefined),
+      where,
+    );
+    for (const [module, values] of Object.entries(picture.parameters))
+      assert.deepEqual(values, state.parameters[module], `${where} ${module}`);
   }
 });
 

@@ -1,5 +1,5 @@
 import { type Host, HostError } from './host.ts';
-import { baseName, parseCount, parseHex } from './parse.ts';
+import { baseName, parseCount, parseHex, parseHex64 } from './parse.ts';
 import { inTime, readSriov, type Sriov } from './sriov.ts';
 
 /** One PCI function as sysfs shows it. What is absent there is absent here. */
@@ -19,8 +19,23 @@ export interface PciFunction {
   group?: number;
   /** Name of the remapping unit in front of it, such as `dmar0`. */
   unit?: string;
+  /** Configuration space as far as it may be read: 64 bytes without privilege, else 256 or 4096. All ones when it does not answer. */
+  config?: Uint8Array;
   /** Header type without the multi-function bit: 0 endpoint, 1 bridge. */
   headerType?: number;
+  /** BARs 0 to 5, expansion ROM, then the VF BARs of a PF or the windows of a bridge, as the kernel assigned them. */
+  resources: Resource[];
+  /** Link of a PCIe function, as `8.0 GT/s PCIe` and lanes. */
+  link?: { speed: string; width: number; maxSpeed: string; maxWidth: number };
+  /** `D0` ... `D3hot`, `D3cold`, `unknown`. */
+  powerState?: string;
+  d3coldAllowed?: boolean;
+  /** Whether a user can unplug it, as firmware says: the kernel does not trust what is `removable`. */
+  removable?: 'fixed' | 'removable' | 'unknown';
+  /** Processors of its NUMA node, as `0-7,16-23`. */
+  localCpus?: string;
+  /** VFIO character devices, such as `vfio0`; empty when the kernel makes none or no VFIO driver has the function. */
+  vfioDevices: string[];
   sriov?: Sriov;
   /** The PF, for a VF. */
   physfn?: string;
@@ -38,6 +53,13 @@ export interface PciFunction {
   numaNode?: number;
   /** Attributes that the kernel did not answer in time: their reader waits for whoever holds the lock of the device. */
   unanswered?: string[];
+}
+
+/** One line of `resource`: first and last address, and the kernel's IORESOURCE flags; all 0 when there is none. */
+export interface Resource {
+  start: number;
+  end: number;
+  flags: number;
 }
 
 export const PCI_DEVICES = '/sys/bus/pci/devices';
@@ -68,7 +90,7 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
   if (vendor === undefined || device === undefined || classCode === undefined)
     throw new HostError(at, 'has no vendor, device or class attribute');
   const unanswered: string[] = [];
-  const [driver, group, unit, physfn, override, methods, vga, numa, config, sriov] = await Promise.all([
+  const [driver, group, unit, physfn, override, methods, vga, numa, config, sriov, resource] = await Promise.all([
     link('driver'),
     link('iommu_group'),
     link('iommu'),
@@ -77,11 +99,26 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
     text('reset_method'),
     text('boot_vga'),
     text('numa_node'),
-    host.files.readAt(`${at}/config`, 0, 64),
+    host.files.readAt(`${at}/config`, 0, 4096),
     readSriov(host, bdf),
+    text('resource'),
   ]);
+  const [speed, width, maxSpeed, maxWidth, powerState, d3cold, removable, localCpus] = await Promise.all(
+    [
+      'current_link_speed',
+      'current_link_width',
+      'max_link_speed',
+      'max_link_width',
+      'power_state',
+      'd3cold_allowed',
+      'removable',
+      'local_cpulist',
+    ].map(async (name) => (await text(name))?.trim()),
+  );
   if (sriov !== undefined && sriov.numVFs === undefined) unanswered.push('sriov_numvfs');
-  const [interfaces, nvme] = await Promise.all([host.files.list(`${at}/net`), host.files.list(`${at}/nvme`)]);
+  const [interfaces, nvme, vfio] = await Promise.all(
+    ['net', 'nvme', 'vfio-dev'].map(async (name) => await host.files.list(`${at}/${name}`)),
+  );
   const found: PciFunction = {
     bdf,
     vendor,
@@ -91,6 +128,8 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
     virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : await readVirtfns(host, at),
     interfaces: interfaces ?? [],
     nvme: (nvme ?? []).filter((name) => /^nvme\d+$/.test(name)),
+    resources: parseResources(resource ?? '', `${at}/resource`),
+    vfioDevices: (vfio ?? []).filter((name) => /^vfio\d+$/.test(name)),
   };
   if (driver !== undefined) found.driver = driver;
   if (group !== undefined) found.group = parseCount(group, `${at}/iommu_group`) ?? 0;
@@ -104,10 +143,34 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
   if (vga !== undefined) found.bootVga = vga.trim() === '1';
   if (numa !== undefined && numa.trim() !== '-1') found.numaNode = parseCount(numa, `${at}/numa_node`) ?? 0;
   // A function that does not answer, in D3cold or gone, reads as ones.
+  if (config !== undefined) found.config = config;
   const headerType = config?.[14];
   if (headerType !== undefined && headerType !== 0xff) found.headerType = headerType & 0x7f;
+  const lanes = Number(width);
+  const maxLanes = Number(maxWidth);
+  // 255 lanes are what ones read as.
+  if (speed !== undefined && maxSpeed !== undefined && lanes > 0 && lanes < 255 && maxLanes > 0)
+    found.link = { speed, width: lanes, maxSpeed, maxWidth: maxLanes };
+  if (powerState !== undefined) found.powerState = powerState;
+  if (d3cold !== undefined) found.d3coldAllowed = d3cold === '1';
+  if (removable === 'fixed' || removable === 'removable' || removable === 'unknown') found.removable = removable;
+  if (localCpus !== undefined && localCpus !== '') found.localCpus = localCpus;
   if (unanswered.length > 0) found.unanswered = unanswered.sort();
   return found;
+}
+
+/** Lines of `resource`: three hexadecimal numbers each. @throws HostError when one is none, naming `path` */
+function parseResources(text: string, path: string): Resource[] {
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const [start, end, flags] = line
+        .trim()
+        .split(/\s+/)
+        .map((word) => parseHex64(word, path));
+      return { start: start ?? 0, end: end ?? 0, flags: flags ?? 0 };
+    });
 }
 
 /** `virtfn0`, `virtfn1` ... in order. The names are those that are there, for their number may be what has no answer. */

@@ -10,6 +10,11 @@ export interface IommuUnit {
   /** CAP_REG and ECAP_REG of a VT-d unit as 16 hexadecimal digits; absent for other kinds. */
   cap?: string;
   ecap?: string;
+  /**
+   * Capability header and extended features of an AMD-Vi unit, as the kernel prints them; absent for other kinds. `features`
+   * is EFR and EFR2 with a colon between: Linux 6.1 prints EFR2:EFR, 6.12 EFR:EFR2.
+   */
+  amd?: { cap: string; features: string };
   /** `1:0` */
   version?: string;
   /** Register base, hexadecimal without `0x`. */
@@ -43,6 +48,10 @@ export async function readUnits(host: Host): Promise<IommuUnit[]> {
     if (ecap !== undefined) unit.ecap = ecap;
     if (version !== undefined) unit.version = version;
     if (address !== undefined) unit.address = address;
+    const [amdCap, features] = await Promise.all(
+      ['cap', 'features'].map(async (file) => (await host.files.readText(`${at}/amd-iommu/${file}`))?.trim()),
+    );
+    if (amdCap !== undefined && features !== undefined) unit.amd = { cap: amdCap, features };
     units.push(unit);
   }
   return units;

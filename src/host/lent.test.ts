@@ -16,6 +16,8 @@ function fn(bdf: string, driver: string | undefined, interfaces: string[] = [], 
     virtfns: [],
     interfaces,
     nvme: [],
+    resources: [],
+    vfioDevices: [],
     ...(driver === undefined ? {} : { driver }),
   };
 }

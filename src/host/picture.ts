@@ -1,21 +1,28 @@
 import { listFunctions, type PciFunction, readFunction } from './functions.ts';
-import type { Link } from './host.ts';
-import { type Host, HostError } from './host.ts';
+import { type Host, HostError, type KernelLine, type Link } from './host.ts';
 import { type IommuGroup, type IommuUnit, readGroups, readUnits } from './iommu.ts';
 import { readLent } from './lent.ts';
 import { type NvmeVirtualization, readNvmeVirtualization } from './nvme.ts';
 import { readSystem, type System } from './system.ts';
+import { readTexts, type Texts } from './texts.ts';
 import { readUsage, USAGE, type Usage, type Uses } from './usage.ts';
 
 /** Base class of the class code. */
 const MASS_STORAGE = 1;
 
+/** ACPI tables that describe remapping units. */
+const UNIT_TABLES = ['DMAR', 'IVRS', 'VIOT'] as const;
+/** Others that say what a unit's table should agree with: where configuration space is, and the I/O APICs. */
+const PLATFORM_TABLES = ['MCFG', 'APIC'] as const;
+
 /** What was read of a host: plain data, so that judging and planning are functions of it. */
-export interface Picture {
+export interface Picture extends Texts {
   host: string;
   system: System;
   /** Those of DMAR, IVRS and VIOT that firmware gives and that may be read. */
-  firmwareTables: { signature: 'DMAR' | 'IVRS' | 'VIOT'; bytes: Uint8Array }[];
+  firmwareTables: { signature: (typeof UNIT_TABLES)[number]; bytes: Uint8Array }[];
+  /** Where configuration space is, and the I/O APICs. */
+  platformTables: { signature: (typeof PLATFORM_TABLES)[number]; bytes: Uint8Array }[];
   units: IommuUnit[];
   groups: IommuGroup[];
   functions: PciFunction[];
@@ -24,8 +31,8 @@ export interface Picture {
   nvme: Record<string, NvmeVirtualization>;
   usage: Usage[];
   kvm: { usable: boolean; because: string };
-  /** `allow_unsafe_interrupts` of vfio_iommu_type1; absent when the module is not loaded. */
-  allowUnsafeInterrupts?: boolean;
+  /** Lines of the kernel log; absent when it may not be read. */
+  log?: KernelLine[];
   /** What could not be read, and what that means. `about` names the functions that may be in use unseen because of it. */
   unread: { what: string; because: string; about?: string[] }[];
 }
@@ -83,24 +90,31 @@ export async function readPicture(host: Host): Promise<Picture> {
   });
   usage.push(...lent);
   unread.push(...uncertain);
-  const firmwareTables: Picture['firmwareTables'] = [];
-  for (const signature of ['DMAR', 'IVRS', 'VIOT'] as const) {
-    const path = `/sys/firmware/acpi/tables/${signature}`;
-    const bytes = await part(path, () => host.files.read(path), undefined);
-    if (bytes !== undefined) firmwareTables.push({ signature, bytes });
-  }
+  const tables = async <S extends string>(signatures: readonly S[]) => {
+    const found: { signature: S; bytes: Uint8Array }[] = [];
+    for (const signature of signatures) {
+      const path = `/sys/firmware/acpi/tables/${signature}`;
+      const bytes = await part(path, () => host.files.read(path), undefined);
+      if (bytes !== undefined) found.push({ signature, bytes });
+    }
+    return found;
+  };
+  const firmwareTables = await tables(UNIT_TABLES);
+  const platformTables = await tables(PLATFORM_TABLES);
   const nvme: Picture['nvme'] = {};
   for (const found of functions)
     for (const controller of found.sriov === undefined ? [] : found.nvme) {
       const state = await part(`/dev/${controller}`, () => readNvmeVirtualization(host, controller), undefined);
       if (state !== undefined) nvme[controller] = state;
     }
-  const unsafePath = '/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts';
-  const unsafe = (await part(unsafePath, () => host.files.readText(unsafePath), undefined))?.trim();
+  const log = await part('the kernel log', () => host.files.kernelLog(), undefined);
+  const texts = await readTexts(host, system.kernel, (what, because) => unread.push({ what, because }));
   return {
+    ...texts,
     host: host.name,
     system,
     firmwareTables,
+    platformTables,
     units,
     groups,
     functions,
@@ -108,7 +122,7 @@ export async function readPicture(host: Host): Promise<Picture> {
     nvme,
     usage,
     kvm,
-    ...(unsafe === undefined ? {} : { allowUnsafeInterrupts: unsafe === 'Y' }),
+    ...(log === undefined ? {} : { log }),
     unread,
   };
 }

@@ -26,7 +26,7 @@ export const interruptsRemapped: Check = check({
       return { is: 'unknown', because: `${unit.name} is no VT-d unit with a readable ECAP_REG`, seen };
     if (option === undefined && !optedOut && registers?.ecap.IR === 1)
       return { is: 'pass', because: 'ECAP_REG.IR is 1 and no boot option turns it off', seen };
-    if (picture.allowUnsafeInterrupts)
+    if (picture.parameters.vfio_iommu_type1?.allow_unsafe_interrupts === 'Y')
       return {
         is: 'pass',
         because: 'interrupts are not remapped, but allow_unsafe_interrupts is set: a guest may inject interrupts into this host',
