@@ -1,0 +1,60 @@
+import type { Problem } from '../problem.ts';
+
+export const d3coldStuck: Problem = {
+  id: 'd3cold-stuck',
+  title: 'The device does not come back from D3 (all reads return ones)',
+  category: 'reset',
+  severity: 'broken',
+  at: 'L0',
+  says: [
+    {
+      in: 'kernel',
+      re: /Unable to change power state from D3(cold|hot) to D0, device inaccessible/,
+      example: 'vfio-pci 0000:01:00.0: Unable to change power state from D3cold to D0, device inaccessible',
+      proof: 'rep',
+    },
+    {
+      in: 'qemu',
+      re: /vfio: Unable to power on device, stuck in D[0-3]/,
+      example: 'vfio: Unable to power on device, stuck in D3',
+      proof: 'src',
+    },
+    {
+      in: 'qemu',
+      re: /pci_irq_handler: Assertion .*irq_num < PCI_NUM_PINS' failed/,
+      example: "pci_irq_handler: Assertion `0 <= irq_num && irq_num < PCI_NUM_PINS' failed.",
+      proof: 'rep',
+    },
+    {
+      in: 'kernel',
+      re: /not ready \d+ms after (resume|FLR|bus reset); (waiting|giving up)/,
+      example: 'nvidia 0000:01:00.0: not ready 65535ms after resume; giving up',
+      proof: 'rep',
+    },
+  ],
+  why: 'vfio-pci runtime power management lets an idle device (and the port above) go to D3cold; some GPUs and boards cannot wake it. The config space then reads 0xFF, and QEMU trips over the interrupt pin value.',
+  see: [
+    { read: '{d}/power_state and {d}/config', when: 'D3cold, or first dword 0xffffffff', sure: 'certain' },
+    {
+      read: '{d}/d3cold_allowed, {d}/power/control, /sys/module/vfio_pci/parameters/disable_idle_d3',
+      when: '1 / auto / N on a device class known to fail (GPUs)',
+      sure: 'hint',
+    },
+  ],
+  fix: [
+    'disable_idle_d3=1, or per device: d3cold_allowed 0 and power/control on, for the device and the port above',
+    'remove the device and rescan',
+    'cold power cycle',
+  ],
+  beware:
+    "Setting it globally costs idle power; do it per device. Cisco XRd's host check wants disable_idle_d3=N, so the two recommendations can collide - show it.",
+  sources: [
+    'gh:kata-containers/kata-containers#11708',
+    'gh:gnif/vendor-reset#76',
+    'gh:mroboff/vm-curator#63',
+    'gh:bryansteiner/gpu-passthrough-tutorial#39',
+    'gh:amd/MxGPU-Virtualization#25',
+    'ios-xr/xrd-tools:scripts/host-check',
+  ],
+  rules: [],
+};

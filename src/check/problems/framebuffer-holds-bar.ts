@@ -1,0 +1,47 @@
+import type { Problem } from '../problem.ts';
+
+export const framebufferHoldsBar: Problem = {
+  id: 'framebuffer-holds-bar',
+  title: "The firmware framebuffer (efifb, simplefb, simpledrm, vesafb) still owns the GPU's BAR",
+  category: 'bind',
+  severity: 'broken',
+  at: 'L0',
+  says: [
+    {
+      in: 'kernel',
+      re: /vfio-pci [0-9a-f:.]+: BAR \d+: can't reserve \[mem/,
+      example: "vfio-pci 0000:c3:00.0: BAR 0: can't reserve [mem 0x2800000000-0x2fffffffff 64bit pref]",
+      proof: 'rep',
+    },
+    {
+      in: 'qemu',
+      re: /Failed to mmap [0-9a-f:.]+ BAR \d+\. Performance may be slow/,
+      example: 'Failed to mmap 0000:01:00.0 BAR 3. Performance may be slow',
+      proof: 'src',
+    },
+  ],
+  why: 'The boot framebuffer is a separate platform device whose resource lies inside the BAR; unbinding the GPU driver does not free it.',
+  see: [
+    {
+      read: '/proc/iomem',
+      when: 'BOOTFB, efifb, simplefb, simpledrm or vesafb nested inside the range of {d}/resource',
+      sure: 'certain',
+    },
+    { read: '{d}/boot_vga', when: '1', sure: 'likely' },
+  ],
+  fix: [
+    'unbind the vtconsoles and the framebuffer platform device before vfio-pci binds',
+    'video=efifb:off (kernels up to 5.x), initcall_blacklist=sysfb_init (6.x without built-in simpledrm)',
+    'boot with another GPU as primary',
+  ],
+  beware:
+    'From kernels with CONFIG_DRM_SIMPLEDRM=y neither option frees it (a simple-framebuffer device is made earlier); read the actual owner name. Unbinding efifb twice crashes some kernels.',
+  sources: [
+    'gh:siderolabs/talos#14356',
+    'gh:cosminmocan/vfio-single-amdgpu-passthrough#3',
+    'gh:joeknock90/Single-GPU-Passthrough#1',
+    'gh:joeknock90/Single-GPU-Passthrough#69',
+    'gh:kata-containers/kata-containers#10622',
+  ],
+  rules: [],
+};

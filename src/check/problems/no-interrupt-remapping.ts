@@ -1,0 +1,64 @@
+import type { Problem } from '../problem.ts';
+
+export const noInterruptRemapping: Problem = {
+  id: 'no-interrupt-remapping',
+  title: 'VFIO refuses the group because the platform has no interrupt remapping',
+  category: 'platform',
+  severity: 'blocker',
+  at: 'any',
+  says: [
+    {
+      in: 'kernel',
+      re: /No interrupt remapping support\.\s+Use the module param "allow_unsafe_interrupts"/,
+      example:
+        'vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param "allow_unsafe_interrupts" to enable VFIO IOMMU support on this platform',
+      proof: 'src',
+    },
+    {
+      in: 'qemu',
+      re: /Failed to set iommu for container: Operation not permitted/,
+      example: 'failed to setup container for group 2: Failed to set iommu for container: Operation not permitted',
+      proof: 'rep',
+    },
+    {
+      in: 'kernel',
+      re: /MSI interrupts are not secure, they cannot be isolated by the platform/,
+      example:
+        'vfio-pci 0000:01:00.0: MSI interrupts are not secure, they cannot be isolated by the platform. Check that platform features like interrupt remapping are enabled.',
+      proof: 'src',
+    },
+    {
+      in: 'kernel',
+      re: /Failed to enable irq remapping\.\s+You are vulnerable to irq-injection/,
+      example: 'DMAR-IR: Failed to enable irq remapping. You are vulnerable to irq-injection attacks.',
+      proof: 'src',
+    },
+  ],
+  why: 'Without remapping a guest can write any MSI message by DMA to FEEx_xxxx and inject vectors into the host. Causes: ECAP.IR=0, DMAR flag INTR_REMAP clear, intremap=off, an IOAPIC outside every DRHD scope, kernel without CONFIG_IRQ_REMAP, or in a guest a vIOMMU without intremap=on.',
+  see: [
+    { read: 'DMAR table header flags bit 0 (INTR_REMAP)', when: '0', sure: 'certain' },
+    { read: '/sys/class/iommu/dmar*/intel-iommu/ecap bit 3 (IR), every unit', when: '0 on any unit', sure: 'certain' },
+    {
+      read: 'dmesg',
+      when: 'no "DMAR-IR: Enabled IRQ remapping" (Intel) or "AMD-Vi: Interrupt remapping enabled"',
+      sure: 'likely',
+    },
+    { read: '/proc/interrupts chip names', when: 'no IR-PCI-MSI / IR-IO-APIC / DMAR-MSI name', sure: 'likely' },
+    { read: '/proc/cmdline', when: 'has intremap=off or noapic', sure: 'certain' },
+  ],
+  fix: [
+    'enable it in firmware / give the vIOMMU intremap=on with a split irqchip',
+    'remove intremap=off',
+    'last resort, single-tenant only: vfio_iommu_type1.allow_unsafe_interrupts=1, and say that the guest may then inject interrupts',
+  ],
+  beware:
+    'Many guides set allow_unsafe_interrupts unconditionally; report it as a risk when it is Y although remapping works. The iommufd backend has its OWN parameter (iommufd.allow_unsafe_interrupts) and refuses with a bare EPERM and no log line; it logs only when overridden.',
+  sources: [
+    'gh:NixOS/nixpkgs#6264',
+    'gh:geerlingguy/raspberry-pi-pcie-devices#754',
+    'gh:cloud-hypervisor/cloud-hypervisor#119',
+    'linux:drivers/vfio/vfio_iommu_type1.c',
+    'linux:drivers/iommu/intel/irq_remapping.c',
+  ],
+  rules: [],
+};

@@ -1,0 +1,40 @@
+import type { Problem } from '../problem.ts';
+
+export const p2pBarMapWarning: Problem = {
+  id: 'p2p-bar-map-warning',
+  title: 'QEMU warns that a BAR could not be mapped for DMA (peer to peer), the device works all the same',
+  category: 'memory',
+  severity: 'misread',
+  at: 'L0',
+  says: [
+    {
+      in: 'qemu',
+      re: /IOMMU_IOAS_MAP failed: Bad address, PCI BAR\?/,
+      example: 'warning: IOMMU_IOAS_MAP failed: Bad address, PCI BAR?',
+      proof: 'src',
+    },
+    {
+      in: 'qemu',
+      re: /PCI peer-to-peer transactions on BARs are not supported/,
+      example: '0000:01:00.0: PCI peer-to-peer transactions on BARs are not supported.',
+      proof: 'src',
+    },
+    {
+      in: 'qemu',
+      re: /VFIO dma-buf not supported in kernel, using mmap fallback, P2P DMA will not work/,
+      example: 'VFIO dma-buf not supported in kernel, using mmap fallback, P2P DMA will not work',
+      proof: 'src',
+    },
+  ],
+  why: "Mapping a peer's MMIO needs kernel support; without P2P nothing is lost.",
+  see: [{ read: 'backend of the plan', when: 'iommufd and two or more assigned devices', sure: 'likely' }],
+  fix: ['ignore unless GPUDirect-like P2P is wanted; then the legacy backend or a kernel with dma-buf for VFIO'],
+  beware: 'The same errno on a RAM region is a real failure; look at the region name.',
+  sources: [
+    'qemu:docs/devel/vfio-iommufd.rst',
+    'gh:cloud-hypervisor/cloud-hypervisor#7981',
+    'gh:cloud-hypervisor/cloud-hypervisor#7030',
+    'qemu-11.1.2',
+  ],
+  rules: [],
+};

@@ -1,0 +1,35 @@
+import type { Problem } from '../problem.ts';
+
+export const pfLinkDown: Problem = {
+  id: 'pf-link-down',
+  title: 'The VF has no carrier because the PF interface is administratively down',
+  category: 'sriov',
+  severity: 'broken',
+  at: 'L0',
+  says: [
+    {
+      in: 'guest',
+      re: /PF still in reset state\.\s+Is the PF interface up\?/,
+      example: 'ixgbevf 0000:00:05.0: PF still in reset state.  Is the PF interface up?',
+      proof: 'src',
+    },
+    {
+      in: 'guest',
+      re: /Failed to communicate with PF; waiting before retry/,
+      example: 'iavf 0000:00:05.0: Failed to communicate with PF; waiting before retry',
+      proof: 'src',
+    },
+  ],
+  why: 'The PF driver must run and, for most NICs, be up for VF mailbox and link; link-state auto follows the PF.',
+  see: [
+    {
+      read: '/sys/class/net/<PF>/operstate, flags IFF_UP, carrier; IFLA_VF_LINK_STATE',
+      when: 'PF down, or link-state disable',
+      sure: 'certain',
+    },
+  ],
+  fix: ['ip link set PF up', 'link-state enable for VF-to-VF traffic without cable'],
+  beware: 'NetworkManager may take an unused PF down again.',
+  sources: ['gh:k8snetworkplumbingwg/sriov-network-operator doc/troubleshooting.md', 'gh:canonical/lxd#8162'],
+  rules: [],
+};
