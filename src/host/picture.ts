@@ -127,7 +127,38 @@ export async function readPicture(host: Host): Promise<Picture> {
   };
 }
 
+/** Places of what is asked for by name again and again. A picture does not change once it is read. */
+interface Index {
+  functions: Map<string, PciFunction>;
+  groups: Map<number, IommuGroup>;
+  units: Map<string, IommuUnit>;
+}
+const indexes = new WeakMap<Picture, Index>();
+
+function indexOf(picture: Picture): Index {
+  let index = indexes.get(picture);
+  if (index === undefined) {
+    index = {
+      functions: new Map(picture.functions.map((found) => [found.bdf, found])),
+      groups: new Map(picture.groups.map((group) => [group.number, group])),
+      units: new Map(picture.units.map((unit) => [unit.name, unit])),
+    };
+    indexes.set(picture, index);
+  }
+  return index;
+}
+
 /** The function of an address, or undefined. */
 export function functionOf(picture: Picture, bdf: string): PciFunction | undefined {
-  return picture.functions.find((found) => found.bdf === bdf);
+  return indexOf(picture).functions.get(bdf);
+}
+
+/** The group of a number, or undefined. */
+export function groupNumbered(picture: Picture, number: number): IommuGroup | undefined {
+  return indexOf(picture).groups.get(number);
+}
+
+/** The remapping unit of a name, or undefined. */
+export function unitNamed(picture: Picture, name: string): IommuUnit | undefined {
+  return indexOf(picture).units.get(name);
 }
