@@ -1,5 +1,6 @@
+import { parseResources, type Resource } from '../pci/index.ts';
 import { type Host, HostError } from './host.ts';
-import { baseName, parseCount, parseHex, parseHex64 } from './parse.ts';
+import { baseName, parseCount, parseHex } from './parse.ts';
 import { inTime, readSriov, type Sriov } from './sriov.ts';
 
 /** One PCI function as sysfs shows it. What is absent there is absent here. */
@@ -53,13 +54,6 @@ export interface PciFunction {
   numaNode?: number;
   /** Attributes that the kernel did not answer in time: their reader waits for whoever holds the lock of the device. */
   unanswered?: string[];
-}
-
-/** One line of `resource`: first and last address, and the kernel's IORESOURCE flags; all 0 when there is none. */
-export interface Resource {
-  start: number;
-  end: number;
-  flags: number;
 }
 
 export const PCI_DEVICES = '/sys/bus/pci/devices';
@@ -128,7 +122,7 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
     virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : await readVirtfns(host, at),
     interfaces: interfaces ?? [],
     nvme: (nvme ?? []).filter((name) => /^nvme\d+$/.test(name)),
-    resources: parseResources(resource ?? '', `${at}/resource`),
+    resources: resourcesOf(resource, `${at}/resource`),
     vfioDevices: (vfio ?? []).filter((name) => /^vfio\d+$/.test(name)),
   };
   if (driver !== undefined) found.driver = driver;
@@ -159,18 +153,12 @@ export async function readFunction(host: Host, bdf: string): Promise<PciFunction
   return found;
 }
 
-/** Lines of `resource`: three hexadecimal numbers each. @throws HostError when one is none, naming `path` */
-function parseResources(text: string, path: string): Resource[] {
-  return text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => {
-      const [start, end, flags] = line
-        .trim()
-        .split(/\s+/)
-        .map((word) => parseHex64(word, path));
-      return { start: start ?? 0, end: end ?? 0, flags: flags ?? 0 };
-    });
+/** @throws HostError when the text is no list of resources, naming `path` */
+function resourcesOf(text: string | undefined, path: string): Resource[] {
+  if (text === undefined || text === '') return [];
+  const resources = parseResources(text);
+  if (resources === undefined) throw new HostError(path, 'expected three hexadecimal numbers in each line');
+  return resources;
 }
 
 /** `virtfn0`, `virtfn1` ... in order. The names are those that are there, for their number may be what has no answer. */

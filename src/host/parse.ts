@@ -24,15 +24,6 @@ export function parseHex(text: string | undefined, path: string): number | undef
 }
 
 /**
- * A hexadecimal number of at most 64 bits, where what is above 52 bits has no low bits that matter: addresses and flags.
- * @throws HostError when the text is none, naming `path`
- */
-export function parseHex64(text: string, path: string): number {
-  if (!/^(0x)?[0-9a-f]{1,16}$/i.test(text)) throw new HostError(path, `expected a hexadecimal number, found ${quote(text)}`);
-  return Number.parseInt(text.replace(/^0x/i, ''), 16);
-}
-
-/**
  * A 64-bit register as the kernel prints it, filled up to its 16 hexadecimal digits. Undefined stays undefined.
  * @throws HostError when the text is none, naming `path`
  */

@@ -72,12 +72,12 @@ export function parseResources(text: string): Resource[] | undefined {
   for (const [index, line] of text.trimEnd().split('\n').entries()) {
     const match = /^\s*0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+)\s*$/i.exec(line);
     if (!match) return undefined;
-    const [start, end, flags] = match.slice(1).map((digits) => BigInt(`0x${digits}`)) as [bigint, bigint, bigint];
-    const low = Number(flags & 0xffffffffn);
+    const [start = 0, end = 0, flags = 0] = match.slice(1).map((digits) => Number.parseInt(digits, 16));
+    const low = flags % 2 ** 32;
     out.push({
       index,
-      start: Number(start),
-      size: end > start ? Number(end - start + 1n) : 0,
+      start,
+      size: end > start ? end - start + 1 : 0,
       space: low & IORESOURCE_MEM ? 'memory' : low & IORESOURCE_IO ? 'io' : 'none',
       width: low & IORESOURCE_MEM_64 ? 64 : 32,
       prefetchable: (low & IORESOURCE_PREFETCH) !== 0,
