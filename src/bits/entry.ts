@@ -253,5 +253,5 @@ function isZero(value: Value): boolean {
 function show(field: Field<Value, Names>, value: Value): string {
   if (value instanceof Uint8Array) return [...value].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   if (typeof value === 'string') return JSON.stringify(value);
-  return typeof value === 'bigint' || field.kind === 'frame' ? `0x${value.toString(16)}` : `${value}`;
+  return typeof value === 'bigint' || field.kind === 'frame' || field.kind === 'hex' ? `0x${value.toString(16)}` : `${value}`;
 }

@@ -1,7 +1,7 @@
 /** What a field may hold: a number up to 53 bits, a bigint above, text, or bytes as they are. */
 export type Value = number | bigint | string | Uint8Array;
 
-export type Kind = 'bit' | 'field' | 'frame' | 'wide' | 'text' | 'bytes' | 'reserved' | 'ignored';
+export type Kind = 'bit' | 'field' | 'hex' | 'frame' | 'wide' | 'text' | 'bytes' | 'reserved' | 'ignored';
 
 /** Names of a field's values, as `{ untranslated: 0 }`. */
 export type Names = { readonly [name: string]: number };
@@ -38,6 +38,11 @@ export function field<const N extends Names = Record<never, number>>(
   names?: N,
 ): Field<number, N> {
   return { kind: 'field', high, low, label, names: names ?? (NONE as N), zero: 0 };
+}
+
+/** A number that people read in hexadecimal: an address, an identifier, a mask. */
+export function hexField(high: number, low: number, label: string): Field<number, Record<never, number>> {
+  return { kind: 'hex', high, low, label, names: NONE, zero: 0 };
 }
 
 /** A page number: an address without its low 12 bits. Printed in hexadecimal. */

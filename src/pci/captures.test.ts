@@ -37,7 +37,9 @@ test(`configuration space says what the kernel says of every function (${told})`
   let count = 0;
   for (const { where, device, config } of devices()) {
     count++;
-    assert.deepEqual(config.findings, [], where);
+    // QEMU's amd-iommu gives MSI, HyperTransport and MSI four bytes each, which is less than they have.
+    const found = config.findings.filter(({ is }) => !(is === 'overlap' && config.classCode === 0x080600));
+    assert.deepEqual(found, [], where);
     assert.equal(sysfsHex(config.classCode, 6), attribute(device, 'class'), where);
     assert.equal(sysfsHex(config.revision, 2), attribute(device, 'revision'), where);
     if (config.layout === 'type0')

@@ -1,11 +1,26 @@
 import { type Decoded, type Entry, type Fields, hex, type Values, viewOf } from '../bits/index.ts';
 import { BridgeSubsystem, CapabilityHeader, ExtendedCapabilityHeader } from './capabilities.ts';
+import { PciExpress } from './express.ts';
 import { CommonHeader, Type0Header, Type1Header } from './header.ts';
+import { ResizableBar } from './isolation.ts';
 import { CAPABILITY, capabilityName, EXTENDED } from './names.ts';
+import { layOut, type Part } from './structures.ts';
 
 /** Something in a function's configuration space that is not as it should be. */
 export interface ConfigFinding {
-  is: 'absent' | 'short' | 'bad-pointer' | 'loop' | 'broken-chain' | 'unknown-layout';
+  is:
+    | 'absent'
+    /** More was there, but not read: nothing that is wrong with the function. */
+    | 'short'
+    | 'bad-pointer'
+    | 'loop'
+    | 'broken-chain'
+    | 'unknown-layout'
+    /** A capability that reaches beyond the end of its space. */
+    | 'overrun'
+    /** A capability that begins inside another. */
+    | 'overlap'
+    | 'bad-value';
   /** Byte that it is about. */
   offset: number;
   says: string;
@@ -51,6 +66,7 @@ export interface Config {
 
 const HEADER = 64;
 const EXTENDED_START = 256;
+const EXTENDED_END = 4096;
 
 /**
  * Reads configuration space of any length: what is missing, looped or broken becomes a finding and the rest is still told.
@@ -77,6 +93,7 @@ export function readConfig(bytes: Uint8Array): Config | undefined {
     // Without one of these two there is no extended space, and bridges may show the first 256 bytes again in its place.
     if (capabilities.some(({ id }) => id === CAPABILITY.EXP || id === CAPABILITY.PCIX))
       walkExtended(view, capabilities, findings);
+    checkBodies(view, capabilities, findings);
   }
 
   const config: Config = {
@@ -100,6 +117,16 @@ export function readConfig(bytes: Uint8Array): Config | undefined {
 /** The first capability with that ID. */
 export function findCapability(config: Config, id: number, extended = false): Capability | undefined {
   return config.capabilities.find((capability) => capability.id === id && capability.extended === extended);
+}
+
+/**
+ * The structures that a capability consists of, as far as they were read. None when the capability is only named, or when not
+ * even its first structure was read whole.
+ */
+export function partsOf(config: Config, capability: Capability): Part[] {
+  return allParts(config.view, config.capabilities, capability).filter(({ structure, offset }) =>
+    structure.fits(config.view, offset),
+  );
 }
 
 /** Decodes the first capability with that ID; undefined when there is none or it does not lie wholly in what was read. */
@@ -170,6 +197,43 @@ function walkExtended(view: DataView, capabilities: Capability[], findings: Conf
     from = at + 2;
     at = next & ~3;
     if (at === 0) return;
+  }
+}
+
+function allParts(view: DataView, capabilities: readonly Capability[], { id, extended, offset }: Capability): Part[] {
+  let limit = extended ? EXTENDED_END : EXTENDED_START;
+  for (const other of capabilities) if (other.offset > offset && other.offset < limit) limit = other.offset;
+  const express = capabilities.find((other) => other.id === CAPABILITY.EXP && !other.extended)?.offset;
+  const portType =
+    express !== undefined && PciExpress.fits(view, express) ? PciExpress.get.DevicePortType(view, express) : undefined;
+  return layOut(id, extended, offset, { view, portType, limit });
+}
+
+/** What the sizes of the capabilities tell, and the one count in them that has a limit of its own. */
+function checkBodies(view: DataView, capabilities: readonly Capability[], findings: ConfigFinding[]): void {
+  const inOrder = capabilities.toSorted((a, b) => a.offset - b.offset);
+  let before: { name: string; offset: number; end: number } | undefined;
+  for (const capability of inOrder) {
+    const { id, name, offset, extended } = capability;
+    const parts = allParts(view, capabilities, capability);
+    const end = parts.reduce((most, part) => Math.max(most, part.offset + part.structure.bytes), offset + (extended ? 4 : 2));
+    const last = extended ? EXTENDED_END : EXTENDED_START;
+    if (end > last)
+      findings.push({ is: 'overrun', offset, says: `${name} would end at ${hex(end)}, beyond the last byte ${hex(last - 1)}` });
+    else if (end > view.byteLength)
+      findings.push({ is: 'short', offset, says: `${name} ends at ${hex(end)}, and only ${view.byteLength} bytes were read` });
+    if (before && before.end > offset)
+      findings.push({
+        is: 'overlap',
+        offset,
+        says: `${name} begins inside ${before.name} (${hex(before.offset)} to ${hex(before.end - 1)})`,
+      });
+    if (!before || end > before.end) before = { name, offset, end };
+    if (extended && (id === EXTENDED.REBAR || id === EXTENDED.VFREBAR) && ResizableBar.fits(view, offset + 4)) {
+      const count = ResizableBar.get.NumberOfResizableBARs(view, offset + 4);
+      if (count < 1 || count > 6)
+        findings.push({ is: 'bad-value', offset: offset + 8, says: `${name} says that it has ${count} BARs, not 1 to 6` });
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Decoded } from '../bits/index.ts';
 import { decodeBars, type Resource } from './bars.ts';
 import { type Bdf, bdfOf, routingId } from './bdf.ts';
-import type { Sriov } from './capabilities.ts';
+import type { Sriov } from './isolation.ts';
 
 /** What decides where the VFs are: registers of the capability, or the sysfs attributes of the same meaning. */
 export interface VfLayout {
