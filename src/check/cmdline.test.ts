@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { interruptsOffOption, iommuOffOption, optionValues } from './cmdline.ts';
+import { defaultDomainOption, interruptsOffOption, iommuOffOption, optionValues } from './cmdline.ts';
 
 test('values of an option are found as the kernel finds them', () => {
   assert.deepEqual(optionValues('quiet intel_iommu=on,sm_on root=/dev/sda1 intel-iommu=off', 'intel_iommu'), [
@@ -36,4 +36,15 @@ test('the option that turns interrupt remapping off is named', () => {
   assert.equal(off('noapic'), 'noapic');
   assert.equal(off('nointremap'), 'nointremap');
   assert.equal(off('noapictimer intremap'), undefined);
+});
+
+test('of iommu=pt, iommu=nopt and iommu.passthrough the last one counts', () => {
+  const identity = (cmdline: string) => defaultDomainOption(cmdline)?.identity;
+  assert.equal(identity('quiet intel_iommu=on'), undefined);
+  assert.equal(identity('iommu.passthrough=0 iommu=pt'), true);
+  assert.equal(identity('iommu=pt iommu.passthrough=off'), false);
+  assert.equal(identity('iommu=pt,nopt'), false);
+  assert.equal(identity('iommu.passthrough=1'), true);
+  assert.equal(identity('intel_iommu=pt'), undefined);
+  assert.deepEqual(defaultDomainOption('iommu=soft,pt'), { option: 'iommu=pt', identity: true });
 });

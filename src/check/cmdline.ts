@@ -1,19 +1,53 @@
+/** One word of the kernel's command line: `name=value`, or a bare name with an empty value. */
+export interface BootOption {
+  /** With `_` for `-`. */
+  name: string;
+  value: string;
+  /** As it stands there, without double quotes. */
+  text: string;
+}
+
 /**
- * Values of an option on the kernel's command line, in their order: `intremap=nosid,off` has `nosid` and `off`. The kernel
- * takes `-` for `_`, keeps blanks inside double quotes, and leaves what follows `--` to init.
- * Source: Linux Documentation/admin-guide/kernel-parameters.rst.
+ * Options on the kernel's command line in their order. The kernel takes `-` for `_`, keeps blanks inside double quotes, and
+ * leaves what follows `--` to init. Source: Linux Documentation/admin-guide/kernel-parameters.rst.
  */
-export function optionValues(cmdline: string, name: string): string[] {
-  const plain = (text: string) => text.replaceAll('-', '_');
-  const found: string[] = [];
+export function bootOptions(cmdline: string): BootOption[] {
+  const found: BootOption[] = [];
   for (const word of cmdline.match(/(?:"[^"]*"|[^\s"])+/g) ?? []) {
     if (word === '--') break;
-    const unquoted = word.replaceAll('"', '');
-    const equals = unquoted.indexOf('=');
-    if (plain(equals < 0 ? unquoted : unquoted.slice(0, equals)) !== plain(name)) continue;
-    found.push(...(equals < 0 ? [''] : unquoted.slice(equals + 1).split(',')));
+    const text = word.replaceAll('"', '');
+    const equals = text.indexOf('=');
+    const name = (equals < 0 ? text : text.slice(0, equals)).replaceAll('-', '_');
+    found.push({ name, value: equals < 0 ? '' : text.slice(equals + 1), text });
   }
   return found;
+}
+
+/** Values of an option in their order: `intremap=nosid,off` has `nosid` and `off`. */
+export function optionValues(cmdline: string, name: string): string[] {
+  return bootOptions(cmdline)
+    .filter((option) => option.name === name.replaceAll('-', '_'))
+    .flatMap(({ value }) => value.split(','));
+}
+
+/**
+ * What the command line says about the default domain of host devices: identity, or translated; the last option counts.
+ * Undefined when it says nothing. Source: Linux iommu_setup() (`iommu=`), iommu_set_def_domain_type() (`iommu.passthrough=`).
+ */
+export function defaultDomainOption(cmdline: string): { option: string; identity: boolean } | undefined {
+  let last: { option: string; identity: boolean } | undefined;
+  for (const { name, value } of bootOptions(cmdline)) {
+    if (name === 'iommu') {
+      for (const part of value.split(',')) {
+        if (part.startsWith('pt')) last = { option: 'iommu=pt', identity: true };
+        if (part.startsWith('nopt')) last = { option: 'iommu=nopt', identity: false };
+      }
+    } else if (name === 'iommu.passthrough') {
+      if (/^([1yt]|on)/i.test(value)) last = { option: `iommu.passthrough=${value}`, identity: true };
+      if (/^([0nf]|of)/i.test(value)) last = { option: `iommu.passthrough=${value}`, identity: false };
+    }
+  }
+  return last;
 }
 
 /**

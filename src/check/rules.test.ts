@@ -7,6 +7,7 @@ import { USAGE, type Usage } from '../host/usage.ts';
 import { ASSIGNABLE, judgeAssignment } from './assignable.ts';
 import { ask } from './check.ts';
 import { inspect } from './inspect.ts';
+import { iommuState } from './iommu-state.ts';
 import { endpoint } from './rules/endpoint.ts';
 import { blockingMembers, groupViable } from './rules/group-viable.ts';
 import { inGroup } from './rules/in-group.ts';
@@ -212,4 +213,13 @@ test('a function that can make no VFs is told why', () => {
     assert.equal(vfs?.possible, numVFs || 7);
     assert.equal(shown?.numVFs, numVFs);
   }
+});
+
+test('a table that only root may open is there all the same, and tables of other kinds say nothing about units', () => {
+  const unread = (names: string[], errno = 'EACCES') =>
+    names.map((name) => ({ what: `/sys/firmware/acpi/tables/${name}`, because: `cannot read (${errno})` }));
+  assert.equal(iommuState(pictureOf({ ...off, unread: unread(['DMAR', 'MCFG']) })).is, 'kernel-off');
+  assert.equal(iommuState(pictureOf({ ...off, unread: unread(['MCFG', 'APIC']) })).is, 'no-table');
+  assert.equal(iommuState(pictureOf({ ...off, unread: unread(['DMAR'], 'EIO') })).is, 'hidden');
+  assert.equal(iommuState(pictureOf({ ...off, unread: unread(['VIOT']) })).is, 'no-driver');
 });

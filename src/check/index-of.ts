@@ -1,0 +1,94 @@
+import { type Dmar, readDmar } from '../acpi/index.ts';
+import type { PciFunction } from '../host/functions.ts';
+import type { IommuGroup, IommuUnit } from '../host/iommu.ts';
+import type { Picture } from '../host/picture.ts';
+import type { Usage } from '../host/usage.ts';
+import { type Config, readConfig } from '../pci/index.ts';
+
+/** A picture by the keys that questions ask with, so that a question about one of thousands of functions costs no walk of all. */
+export interface Index {
+  functions: ReadonlyMap<string, PciFunction>;
+  /** By number. */
+  groups: ReadonlyMap<number, IommuGroup>;
+  units: ReadonlyMap<string, IommuUnit>;
+  /** By address without function number, as `0000:3b:00`. */
+  slots: ReadonlyMap<string, readonly PciFunction[]>;
+  /** By the path of the bridge or host bridge above: VFs count with their PF. */
+  below: ReadonlyMap<string, readonly PciFunction[]>;
+  /** By `8086:10c9`. */
+  ids: ReadonlyMap<string, readonly PciFunction[]>;
+  usesOfFunction: ReadonlyMap<string, readonly Usage[]>;
+  usesOfGroup: ReadonlyMap<number, readonly Usage[]>;
+  /** Absent when there is none, or it may not be read. */
+  dmar?: Dmar;
+}
+
+const indexes = new WeakMap<Picture, Index>();
+const configs = new WeakMap<PciFunction, Config | null>();
+
+/** Built once for each picture. A picture is not changed after it was read. */
+export function indexOf(picture: Picture): Index {
+  const known = indexes.get(picture);
+  if (known !== undefined) return known;
+  const table = picture.firmwareTables.find(({ signature }) => signature === 'DMAR');
+  const dmar = table === undefined ? undefined : readDmar(table.bytes);
+  const index: Index = {
+    functions: new Map(picture.functions.map((found) => [found.bdf, found])),
+    groups: new Map(picture.groups.map((group) => [group.number, group])),
+    units: new Map(picture.units.map((unit) => [unit.name, unit])),
+    slots: gather(picture.functions, ({ bdf }) => slotOf(bdf)),
+    below: gather(picture.functions, ({ path }) => pathAbove(path)),
+    ids: gather(picture.functions, idsOf),
+    usesOfFunction: gather(picture.usage, ({ bdf }) => bdf),
+    usesOfGroup: gather(picture.usage, ({ group }) => group),
+    ...(dmar === undefined ? {} : { dmar }),
+  };
+  indexes.set(picture, index);
+  return index;
+}
+
+/** Configuration space of a function, taken apart once; undefined when less than a header could be read. */
+export function configOf(found: PciFunction): Config | undefined {
+  let config = configs.get(found);
+  if (config === undefined) {
+    config = (found.config === undefined ? undefined : readConfig(found.config)) ?? null;
+    configs.set(found, config);
+  }
+  return config ?? undefined;
+}
+
+/** `0000:3b:00` of `0000:3b:00.1`. */
+export function slotOf(bdf: string): string {
+  return bdf.slice(0, bdf.lastIndexOf('.'));
+}
+
+/** `8086:10c9` */
+export function idsOf({ vendor, device }: PciFunction): string {
+  return [vendor, device].map((id) => id.toString(16).padStart(4, '0')).join(':');
+}
+
+/** The folder that a function is in: of the bridge above it, or `/sys/devices/pci0000:00`. */
+export function pathAbove(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}
+
+/** Bridges above a function that are in the picture, the nearest first. */
+export function bridgesAbove(index: Index, found: PciFunction): PciFunction[] {
+  return found.path
+    .split('/')
+    .slice(0, -1)
+    .reverse()
+    .flatMap((name) => index.functions.get(name) ?? []);
+}
+
+function gather<T, K>(all: readonly T[], key: (one: T) => K | undefined): Map<K, T[]> {
+  const found = new Map<K, T[]>();
+  for (const one of all) {
+    const k = key(one);
+    if (k === undefined) continue;
+    const list = found.get(k);
+    if (list === undefined) found.set(k, [one]);
+    else list.push(one);
+  }
+  return found;
+}
