@@ -1,4 +1,5 @@
 import type { ConformanceSet } from './set.ts';
+import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
-export const SETS: readonly ConformanceSet[] = [];
+export const SETS: readonly ConformanceSet[] = [XRD];
