@@ -25,6 +25,7 @@ const ROWS: readonly (readonly string[])[] = [
 const IMPURE = ['host/live', 'lab', 'cli'];
 /** Packages that a room may use. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  qemu: ['@xmldom/xmldom'],
   plan: ['yaml', 'zod/mini'],
   cli: ['zod/mini'],
   'host/live': ['koffi'],

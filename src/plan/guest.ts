@@ -1,7 +1,8 @@
 import type { Finding } from '../check/check.ts';
 import { registersOf } from '../check/units.ts';
 import type { Picture } from '../host/picture.ts';
-import { buildArgv, type GuestMachine, guestFiles, memlockNeed } from '../qemu/index.ts';
+import { buildArgv, type GuestMachine, guestFiles } from '../qemu/index.ts';
+import { memlockNeed } from '../vfio/index.ts';
 import type { JournalDevice } from './journal.ts';
 import type { Plan, PlanInput } from './plan.ts';
 import type { VmSpec } from './spec.ts';

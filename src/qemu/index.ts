@@ -18,7 +18,6 @@ export {
   startGuest,
   stopGuest,
 } from './guest.ts';
-export { type MemlockNeed, memlockNeed } from './memlock.ts';
 export { findGuest, type GuestProcess, guestProcesses } from './processes.ts';
 export { connectQmp, openQmp, Qmp, QmpError, type QmpEvent, type QmpOptions } from './qmp.ts';
 export { decodeUtf8 } from './text.ts';

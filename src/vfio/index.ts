@@ -1,5 +1,6 @@
 export * from './chains.ts';
 export * from './ioctls.ts';
+export * from './memlock.ts';
 export * from './refusals.ts';
 export * from './structures.ts';
 export type * from './vfio.ts';

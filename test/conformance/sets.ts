@@ -1,5 +1,6 @@
+import { MEMLOCK } from './memlock.ts';
 import type { ConformanceSet } from './set.ts';
 import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
-export const SETS: readonly ConformanceSet[] = [XRD];
+export const SETS: readonly ConformanceSet[] = [XRD, MEMLOCK];
