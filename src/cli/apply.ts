@@ -11,7 +11,7 @@ import { readSpecFile } from './spec-file.ts';
 
 export const run: Run<'apply'> = async ({ spec: file }, cx) => {
   const begin = Date.now();
-  const host = await cx.host();
+  const host = await cx.machine();
   const spec = await readSpecFile(file);
   await requireRoot(host);
   const progress = cx.progress(`applying ${spec.name}`);

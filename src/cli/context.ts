@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Host } from '../host/host.ts';
 import type { Globals } from './command.ts';
-import { Interrupted } from './exit.ts';
+import { Interrupted, UsageError } from './exit.ts';
 import { makeStyle, type Page, toJson, wantsColour } from './output.ts';
 import { type Progress, type Sink, startProgress } from './progress.ts';
 
@@ -20,8 +20,10 @@ export interface Context {
   readonly json: boolean;
   /** Folder of journals, absolute. */
   readonly state: string;
-  /** This machine, or what lies below `--root`. */
+  /** This machine, what lies below `--root`, or the record that `--host` names. */
   host(): Promise<Host>;
+  /** This machine, for a verb that changes it. @throws UsageError with `--host`: a record cannot be changed */
+  machine(): Promise<Host>;
   /** Prints the report: with `--json` as it is, else as `render` draws it. */
   print<R extends { schema: string }>(report: R, render: (report: R, page: Page) => string): void;
   /** Says something beside the report, on standard error. */
@@ -41,13 +43,27 @@ export function makeContext(globals: Globals, world: World): Context {
     width: Math.max(40, Math.min(world.stdout.isTTY ? (world.stdout.columns ?? 80) : 80, 120)),
     style: makeStyle(wantsColour(world.env, world.stdout.isTTY === true)),
   };
+  const state = resolve(globals.state ?? stateFolder(world.env, world.uid));
+  const machine = async (): Promise<Host> => {
+    const { liveHost } = await import('../host/live/index.ts');
+    return liveHost(globals.root === undefined ? {} : { root: resolve(globals.root) });
+  };
   return {
     world,
     json: globals.json,
-    state: resolve(globals.state ?? stateFolder(world.env, world.uid)),
+    state,
     async host() {
-      const { liveHost } = await import('../host/live/index.ts');
-      return liveHost(globals.root === undefined ? {} : { root: resolve(globals.root) });
+      if (globals.host === undefined) return await machine();
+      if (globals.root !== undefined) throw new UsageError('--host and --root exclude each other: which host is meant?');
+      return await (await import('./recorded-host.ts')).recordedHost(globals.host, state);
+    },
+    async machine() {
+      if (globals.host !== undefined)
+        throw new UsageError(
+          `${globals.host} is a record of a host and cannot be changed or started on`,
+          'Leave --host out to change this machine; inspect, groups, check and plan read records.',
+        );
+      return await machine();
     },
     print(report, render) {
       world.stdout.write(`${globals.json ? toJson(report) : render(report, page).trimEnd()}\n`);

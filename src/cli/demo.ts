@@ -80,7 +80,7 @@ async function inside(cx: Context): Promise<number> {
   }
   if (steps.some(({ code }) => code !== EXIT.ok)) {
     const { console } = guestFiles(stateOf(cx.state, 'demo').folder);
-    const lines = await consoleTail(await cx.host(), console, CONSOLE_LINES);
+    const lines = await consoleTail(await cx.machine(), console, CONSOLE_LINES);
     if (lines.length > 0) cx.note(`The last lines of the guest's console:\n${indent(harmless(lines.join('\n')))}`);
   }
   const report: DemoReport = { schema: 'sluice/lab-demo/1', steps, seconds: (Date.now() - begin) / 1000 };

@@ -10,7 +10,7 @@ import { checkName } from './status.ts';
 export const run: Run<'revert'> = async ({ name }, cx) => {
   checkName(name);
   const begin = Date.now();
-  const host = await cx.host();
+  const host = await cx.machine();
   await requireRoot(host);
   const progress = cx.progress(`reverting ${name}`);
   const restored = await revert(host, cx.state, name, changing(cx, progress)).finally(() => progress.done());

@@ -17,7 +17,11 @@ export const SCHEMAS: Readonly<Record<string, Entry>> = {
   inspect: report('inspect', async () => (await import('./reports.ts')).inspectReport),
   groups: report('groups', async () => (await import('./groups-report.ts')).groupsReport),
   check: report('check', async () => (await import('./check-report.ts')).checkReport),
-  snapshot: report('snapshot', async () => (await import('./snapshot-report.ts')).snapshotReport),
+  snapshot: {
+    says: 'the file that snapshot writes, unpacked',
+    load: async () => (await import('./own-reports.ts')).toJsonSchema((await import('./snapshot-report.ts')).snapshotFile),
+  },
+  'snapshot-taken': report('snapshot', async () => (await import('./snapshot-report.ts')).snapshotReport),
   'decode-config': report('decode config', async () => (await import('./config-report.ts')).configReport),
   'decode-dmar': report('decode dmar', async () => (await import('./table-reports.ts')).dmarReport),
   'decode-ivrs': report('decode ivrs', async () => (await import('./table-reports.ts')).ivrsReport),

@@ -5,7 +5,11 @@ import { table } from './output.ts';
 import type { StatusReport } from './reports.ts';
 
 export const run: Run<'status'> = async (_, cx) => {
-  const report: StatusReport = { schema: 'sluice/status/1', state: cx.state, vms: await listApplied(await cx.host(), cx.state) };
+  const report: StatusReport = {
+    schema: 'sluice/status/1',
+    state: cx.state,
+    vms: await listApplied(await cx.machine(), cx.state),
+  };
   cx.print(report, ({ vms, state }, page) => {
     if (vms.length === 0) return `No VM is applied (journals are kept in ${state}).`;
     const rows = vms.map((vm) => [

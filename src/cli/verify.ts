@@ -7,7 +7,7 @@ import { checkName } from './status.ts';
 
 export const run: Run<'verify'> = async ({ name }, cx) => {
   checkName(name);
-  const host = await cx.host();
+  const host = await cx.machine();
   const progress = cx.progress(`verifying ${name}`);
   const report = await verify(host, cx.state, name, { tell: (line) => progress.update(line) }).finally(() => progress.done());
   if (report === undefined) throw new UsageError(`${name} is not applied`, "'sluice status' lists those that are.");

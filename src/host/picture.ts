@@ -64,7 +64,7 @@ export async function readPicture(host: Host): Promise<Picture> {
         because: 'the kernel did not answer in time: a change of the VF count or driver is under way and waits for a VF in use',
       });
   const [system, units, groups, links, { usage, unasked }, kvm] = await Promise.all([
-    readSystem(host),
+    readSystem(host, (what, because) => unread.push({ what, because })),
     part('/sys/class/iommu', () => readUnits(host), []),
     part('/sys/kernel/iommu_groups', () => readGroups(host), []),
     part('network interfaces', () => host.links.list(), []),

@@ -1,4 +1,4 @@
-import type { Host } from './host.ts';
+import { type Host, HostError } from './host.ts';
 
 /** What the kernel and processor are, as far as passthrough depends on it. */
 export interface System {
@@ -19,9 +19,22 @@ export interface System {
   modules: string[];
 }
 
-/** Reads {@link System}. Source: proc(5), Linux Documentation/filesystems/proc.rst. */
-export async function readSystem(host: Host): Promise<System> {
-  const text = async (path: string) => (await host.files.readText(path))?.trim() ?? '';
+/**
+ * Reads {@link System}. Source: proc(5), Linux Documentation/filesystems/proc.rst.
+ * @param unread is told what the host keeps from us, which then counts as empty; without it that is thrown
+ * @throws HostError
+ */
+export async function readSystem(host: Host, unread?: (what: string, because: string) => void): Promise<System> {
+  const attempt = async <T>(what: string, reading: Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof HostError) || unread === undefined) throw error;
+      unread(what, error.message);
+      return otherwise;
+    }
+  };
+  const text = async (path: string) => (await attempt(path, host.files.readText(path), undefined))?.trim() ?? '';
   const [kernel, cmdline, bootId, status, cpuinfo, meminfo] = await Promise.all(
     [
       '/proc/sys/kernel/osrelease',
@@ -42,6 +55,6 @@ export async function readSystem(host: Host): Promise<System> {
     ...(virtualization === undefined ? {} : { virtualization }),
     guest: flags.has('hypervisor'),
     memory: Number(/^MemTotal:\s+(\d+) kB/m.exec(meminfo ?? '')?.[1] ?? 0) * 1024,
-    modules: await host.modules.loaded(),
+    modules: await attempt('kernel modules', host.modules.loaded(), []),
   };
 }

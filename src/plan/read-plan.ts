@@ -25,15 +25,24 @@ export async function readAndPlan(host: Host, spec: VmSpec, specFile: string, st
   const [picture, qemu] = await Promise.all([readPicture(host), readQemu(host.hypervisor)]);
   const missingFiles: string[] = [];
   for (const file of [spec.disk, spec.kernel, spec.initrd])
-    if (file !== undefined && !(await host.files.exists(file))) missingFiles.push(file);
+    if (file !== undefined && !(await isThere(host, file))) missingFiles.push(file);
   const claimed = await claimedFunctions(host, stateFolder, picture.system.bootId);
   const input: PlanInput = { spec, specFile, picture, qemu, stateFolder, claimed, missingFiles };
   if (spec.firmware === 'ovmf') {
     for (const ovmf of OVMF)
-      if (input.ovmf === undefined && (await host.files.exists(ovmf.code)) && (await host.files.exists(ovmf.vars)))
-        input.ovmf = ovmf;
+      if (input.ovmf === undefined && (await isThere(host, ovmf.code)) && (await isThere(host, ovmf.vars))) input.ovmf = ovmf;
   }
   return plan(input);
+}
+
+/** A record of a host does not know the files of a VM: they are taken to be there, as they must be when it is applied. */
+async function isThere(host: Host, file: string): Promise<boolean> {
+  try {
+    return await host.files.exists(file);
+  } catch (error) {
+    if (error instanceof HostError && error.errno === 'ENODATA') return true;
+    throw error;
+  }
 }
 
 /** What is read of a host where the VM is applied is its own work: a plan from that would name the VM itself as an obstacle. */

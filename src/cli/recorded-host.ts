@@ -1,0 +1,12 @@
+import type { Host } from '../host/host.ts';
+import { replaying } from '../host/replay.ts';
+import { readSnapshotFile } from './snapshot-file.ts';
+
+/**
+ * The host behind `--host`: a snapshot.
+ * @param state folder of journals here, of which a record knows nothing
+ * @throws UsageError when the file is none
+ */
+export async function recordedHost(given: string, state: string): Promise<Host> {
+  return replaying(await readSnapshotFile(given), `snapshot:${given}`, state);
+}
