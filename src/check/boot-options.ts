@@ -1,7 +1,7 @@
-import { readDmar } from '../acpi/index.ts';
 import type { PciFunction } from '../host/functions.ts';
 import type { Picture } from '../host/picture.ts';
-import { CAPABILITY, EXTENDED, findCapability, readConfig } from '../pci/index.ts';
+import { CAPABILITY, EXTENDED, findCapability } from '../pci/index.ts';
+import { configOf, dmarOf } from './decoded.ts';
 import { isYes } from './domain.ts';
 import { registersOf } from './units.ts';
 
@@ -143,7 +143,7 @@ const KNOWN: readonly Known[] = [
     value: /^no_x2apic_optout$/,
     does: "ignores the firmware's wish to leave x2APIC off",
     here: ({ picture }) =>
-      picture.firmwareTables.some(({ signature, bytes }) => signature === 'DMAR' && readDmar(bytes)?.X2APIC_OPT_OUT === true)
+      dmarOf(picture)?.X2APIC_OPT_OUT === true
         ? yes('the firmware asks for it (X2APIC_OPT_OUT) and is not heard')
         : no('the firmware does not ask for it'),
   },
@@ -326,8 +326,8 @@ function vfioIds({ picture }: Facts, value: string): { here: string; effective: 
 function having(picture: Picture, id: number, one: string, many: string, so: string): { here: string; effective: boolean } {
   let able = 0;
   let short = 0;
-  for (const { config } of picture.functions) {
-    const read = config === undefined ? undefined : readConfig(config);
+  for (const found of picture.functions) {
+    const read = configOf(found);
     if (read === undefined || read.length === 64) short++;
     else if (findCapability(read, CAPABILITY.EXP) !== undefined && findCapability(read, id, true) !== undefined) able++;
   }

@@ -12,6 +12,7 @@ import {
   tellCaptures,
 } from '../../test/captures.ts';
 import { type Picture, readPicture } from '../host/picture.ts';
+import { judgeAssignment } from './assignable.ts';
 import { ask } from './check.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { groupViable } from './rules/group-viable.ts';
@@ -44,10 +45,12 @@ const leavesDma = (driver: string | undefined) => driver === undefined || driver
 test(`every recorded moment can be inspected, and every function gets a verdict with a reason (${told})`, async () => {
   for (const { where, state, inspection } of await moments) {
     assert.equal(inspection.functions.length, Object.keys(state.devices).length, where);
-    for (const { bdf, assignable } of inspection.functions) {
-      assert.match(assignable.because, /\S/, `${where} ${bdf}`);
-      assert.ok(assignable.findings.length > 0, `${where} ${bdf}`);
-      for (const finding of assignable.findings) assert.equal(finding.bdf, bdf);
+    for (const { bdf, verdict } of inspection.functions) {
+      assert.match(verdict.because, /\S/, `${where} ${bdf}`);
+      // What stands in the way has its evidence, and what can be done about it has its steps.
+      assert.equal(verdict.steps.length > 0, verdict.is === 'possible', `${where} ${bdf}`);
+      if (['blocked', 'unknown', 'bridge'].includes(verdict.is)) assert.ok(verdict.findings.length > 0, `${where} ${bdf}`);
+      for (const finding of verdict.findings) assert.equal(finding.bdf, bdf);
     }
     // What is told to programs is what is shown: plain data.
     assert.deepEqual(JSON.parse(JSON.stringify(inspection)), inspection, where);
@@ -60,7 +63,7 @@ test(`the IOMMU is off exactly where there are no groups (${told})`, async () =>
     const none = Object.keys(state.groups).length === 0;
     assert.equal(inspection.iommu.is, none ? 'fail' : 'pass', where);
     if (none) off++;
-    if (none) for (const { assignable } of inspection.functions) assert.equal(assignable.is, 'blocked', where);
+    if (none) for (const { verdict } of inspection.functions) assert.equal(verdict.is, 'blocked', where);
   }
   assert.ok(off > (found.shared ? 10 : 2), `${off}`);
 });
@@ -92,18 +95,18 @@ test(`why the IOMMU is off is said: the option, the missing driver or the missin
 test(`a function without a group is never ready, and a bridge never is one to give away (${told})`, async () => {
   const counts = new Map<string, number>();
   for (const { where, state, inspection } of await moments)
-    for (const { bdf, assignable } of inspection.functions) {
+    for (const { bdf, verdict } of inspection.functions) {
       const device = state.devices[bdf]!;
-      const at = `${where} ${bdf}: ${assignable.is}, ${assignable.because}`;
-      counts.set(assignable.is, (counts.get(assignable.is) ?? 0) + 1);
-      const ready = assignable.is === 'ready' || assignable.is === 'after-binding';
+      const at = `${where} ${bdf}: ${verdict.is}, ${verdict.because}`;
+      counts.set(verdict.is, (counts.get(verdict.is) ?? 0) + 1);
+      const ready = verdict.is === 'ready' || verdict.is === 'possible';
       if (device.links.iommu_group === undefined) assert.ok(!ready, at);
-      if (isBridge(device)) assert.ok(assignable.is === 'bridge' || inspection.iommu.is === 'fail', at);
-      else assert.notEqual(assignable.is, 'bridge', at);
-      if (assignable.is === 'ready') assert.equal(device.links.driver, 'vfio-pci', at);
-      if (assignable.is === 'after-binding') assert.notEqual(device.links.driver, 'vfio-pci', at);
+      if (isBridge(device)) assert.ok(verdict.is === 'bridge' || inspection.iommu.is === 'fail', at);
+      else assert.notEqual(verdict.is, 'bridge', at);
+      if (verdict.is === 'ready') assert.equal(device.links.driver, 'vfio-pci', at);
+      if (verdict.is === 'possible' && device.links.driver === 'vfio-pci') assert.match(verdict.steps.join(), /unbind/, at);
     }
-  for (const verdict of ['bridge', 'after-binding', 'blocked']) assert.ok((counts.get(verdict) ?? 0) > 0, verdict);
+  for (const kind of ['bridge', 'possible', 'blocked']) assert.ok((counts.get(kind) ?? 0) > 0, kind);
 });
 
 test(`a group is viable for a function when no other member has a driver of the host (${told})`, async () => {
@@ -129,13 +132,13 @@ test(`a group is viable for a function when no other member has a driver of the 
 
 test(`behind a virtio-iommu a function without driver may still get a group, and elsewhere not (${told})`, async () => {
   let count = 0;
-  for (const { where, state, inspection } of await moments) {
+  for (const { where, state, picture, inspection } of await moments) {
     if (inspection.iommu.is !== 'pass') continue;
     const virtio = Object.values(state.iommus).some(({ path }) => path.includes('/virtio'));
-    for (const { bdf, assignable } of inspection.functions) {
+    for (const { bdf } of inspection.functions) {
       const { iommu_group: group, driver } = state.devices[bdf]!.links;
       if (group !== undefined) continue;
-      const verdict = assignable.findings.find(({ id }) => id === 'group/member')!;
+      const verdict = judgeAssignment(picture, bdf).find(({ id }) => id === 'group/member')!;
       assert.equal(verdict.is, virtio && driver === undefined ? 'unknown' : 'fail', `${where} ${bdf}`);
       if (verdict.is === 'unknown') count++;
     }

@@ -1,4 +1,4 @@
-import { type DeviceScope, readDmar } from '../acpi/index.ts';
+import type { DeviceScope, Dmar } from '../acpi/index.ts';
 
 /** The DMAR table of firmware, as far as a person wants to see it. VT-d 5.10 §8. */
 export interface DmarSummary {
@@ -11,10 +11,7 @@ export interface DmarSummary {
   findings: string[];
 }
 
-/** Undefined when the bytes are no DMAR table. */
-export function summarizeDmar(bytes: Uint8Array): DmarSummary | undefined {
-  const dmar = readDmar(bytes);
-  if (dmar === undefined) return undefined;
+export function summarizeDmar(dmar: Dmar): DmarSummary {
   const { hostAddressWidth, INTR_REMAP, X2APIC_OPT_OUT, DMA_CTRL_PLATFORM_OPT_IN_FLAG } = dmar;
   const hex = (value: bigint) => `0x${value.toString(16)}`;
   return {
@@ -49,7 +46,7 @@ export function summarizeDmar(bytes: Uint8Array): DmarSummary | undefined {
 }
 
 /** `endpoint 00:1f.2`, `bridge 00:1c.0/00.0`, `ioapic 0 at f0:1f.0`. */
-function formatScope({ type, typeNumber, enumerationId, startBus, path }: DeviceScope): string {
+export function formatScope({ type, typeNumber, enumerationId, startBus, path }: DeviceScope): string {
   const two = (value: number) => value.toString(16).padStart(2, '0');
   const place = `${two(startBus)}:${path.map((pair) => `${two(pair.device)}.${pair.function}`).join('/')}`;
   if (type === 'endpoint' || type === 'bridge') return `${type} ${place}`;

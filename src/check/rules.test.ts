@@ -27,8 +27,8 @@ test('nothing stands in the way of a function without faults', () => {
   const verdicts = judgeAssignment(pictureOf(), BDF);
   assert.equal(verdicts.length, ASSIGNABLE.length);
   for (const { id, is } of verdicts) assert.ok(is === 'pass' || is === 'not-applicable', `${id} ${is}`);
-  assert.equal(inspect(pictureOf()).functions[0]!.assignable.is, 'after-binding');
-  assert.equal(inspect(pictureOf({ functions: [fn(BDF, { driver: 'vfio-pci' })] })).functions[0]!.assignable.is, 'ready');
+  assert.equal(inspect(pictureOf()).functions[0]!.verdict.is, 'possible');
+  assert.equal(inspect(pictureOf({ functions: [fn(BDF, { driver: 'vfio-pci' })] })).functions[0]!.verdict.is, 'ready');
 });
 
 test('an IOMMU that is off is told with the option, the table or their absence', () => {
@@ -195,7 +195,7 @@ test('what may hide a use of one function leaves that function open, and no othe
 test('when the uses could not be read, nothing is called free', () => {
   const unread = [{ what: USAGE, because: '/proc/self/mountinfo: cannot read (EACCES)' }];
   assert.equal(ask(notInUse, pictureOf({ unread }), BDF).is, 'unknown');
-  assert.equal(inspect(pictureOf({ unread })).functions[0]!.assignable.is, 'unknown');
+  assert.equal(inspect(pictureOf({ unread })).functions[0]!.verdict.is, 'unknown');
 });
 
 test('a function that can make no VFs is told why', () => {

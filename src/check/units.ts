@@ -1,33 +1,53 @@
 import type { IommuUnit } from '../host/iommu.ts';
+import type { Picture } from '../host/picture.ts';
 import { addressWidths, CAP_REG, ECAP_REG, registerView } from '../iommu/index.ts';
+import { dmarOf } from './decoded.ts';
+import { formatScope } from './dmar.ts';
+
+/** One thing that a unit can or cannot do. */
+export interface Ability {
+  /** In words. */
+  what: string;
+  /** The field that says so, as printed in the specification. */
+  field: string;
+  has: boolean;
+}
 
 /** A remapping unit in words. Members of a VT-d unit are absent for other kinds, or when its registers could not be read. */
 export interface UnitSummary {
   name: string;
+  kind: 'VT-d' | 'AMD-Vi' | 'virtio-iommu';
+  /** How many functions are behind it. */
   devices: number;
   version?: string;
   registerBase?: string;
+  segment?: number;
+  /** What its DRHD names: `all others of segment 0`, `endpoint 00:02.0` ... Absent when no table could be read. */
+  scope?: string[];
   cap?: string;
   ecap?: string;
+  /** Of AMD-Vi: capability header and extended features as the kernel prints them. */
+  amd?: { cap: string; features: string };
   /** What CAP_REG and ECAP_REG say. VT-d 5.10 §11.4.2, §11.4.3. */
   can?: {
     /** Second-stage table levels, as address widths in bits. */
     widths: number[];
     maximumGuestAddressWidth: number;
+    /** Domain-ids it tells apart. */
+    domains: number;
+    /** Bits of a PASID; 0 without PASIDs. */
+    pasidBits: number;
+    faultRecords: number;
+    /** Caching Mode: it is a vIOMMU that has to hear of every change. */
     cachingMode: boolean;
-    interruptRemapping: boolean;
-    passThrough: boolean;
-    scalableMode: boolean;
-    nested: boolean;
-    deviceTlb: boolean;
-    queuedInvalidation: boolean;
+    abilities: Ability[];
   };
 }
 
+type Registers = { cap: ReturnType<typeof CAP_REG.decode>; ecap: ReturnType<typeof ECAP_REG.decode> };
+
 /** CAP_REG and ECAP_REG of a VT-d unit by field, or undefined when it is of another kind or they could not be read. */
-export function registersOf(
-  unit: IommuUnit,
-): { cap: ReturnType<typeof CAP_REG.decode>; ecap: ReturnType<typeof ECAP_REG.decode> } | undefined {
+export function registersOf(unit: IommuUnit): Registers | undefined {
   if (unit.cap === undefined || unit.ecap === undefined) return undefined;
   return {
     cap: CAP_REG.decode(registerView(BigInt(`0x${unit.cap}`))),
@@ -35,25 +55,64 @@ export function registersOf(
   };
 }
 
-export function describeUnit(unit: IommuUnit): UnitSummary {
-  const summary: UnitSummary = { name: unit.name, devices: unit.devices.length };
+export function describeUnit(picture: Picture, unit: IommuUnit): UnitSummary {
+  const kind =
+    unit.cap !== undefined || unit.name.startsWith('dmar') ? 'VT-d' : unit.amd !== undefined ? 'AMD-Vi' : 'virtio-iommu';
+  const summary: UnitSummary = { name: unit.name, kind, devices: unit.devices.length };
   if (unit.version !== undefined) summary.version = unit.version;
   if (unit.address !== undefined) summary.registerBase = unit.address;
+  if (unit.amd !== undefined) summary.amd = unit.amd;
+  const drhd = drhdOf(picture, unit);
+  if (drhd !== undefined) {
+    summary.segment = drhd.segment;
+    summary.scope = [
+      ...drhd.scopes.map(formatScope),
+      ...(drhd.includePciAll ? [`all others of segment ${drhd.segment} (INCLUDE_PCI_ALL)`] : []),
+    ];
+  }
   const registers = registersOf(unit);
   if (registers === undefined) return summary;
-  const { cap, ecap } = registers;
   if (unit.cap !== undefined) summary.cap = unit.cap;
   if (unit.ecap !== undefined) summary.ecap = unit.ecap;
-  summary.can = {
+  summary.can = abilitiesOf(registers);
+  return summary;
+}
+
+function abilitiesOf({ cap, ecap }: Registers): NonNullable<UnitSummary['can']> {
+  const can = (what: string, field: string, bit: number): Ability => ({ what, field, has: bit === 1 });
+  const scalable = ecap.SMTS === 1;
+  return {
     widths: addressWidths(cap.SAGAW),
     maximumGuestAddressWidth: cap.MGAW + 1,
+    domains: 2 ** (4 + 2 * cap.ND),
+    pasidBits: ecap.PASID === 1 ? ecap.PSS + 1 : 0,
+    faultRecords: cap.NFR + 1,
     cachingMode: cap.CM === 1,
-    interruptRemapping: ecap.IR === 1,
-    passThrough: ecap.PT === 1,
-    scalableMode: ecap.SMTS === 1,
-    nested: ecap.NEST === 1,
-    deviceTlb: ecap.DT === 1,
-    queuedInvalidation: ecap.QI === 1,
+    abilities: [
+      can('interrupt remapping', 'ECAP_REG.IR', ecap.IR),
+      can('x2APIC interrupts', 'ECAP_REG.EIM', ecap.EIM),
+      can('posted interrupts', 'CAP_REG.PI', cap.PI),
+      can('pass-through', 'ECAP_REG.PT', ecap.PT),
+      can('scalable mode', 'ECAP_REG.SMTS', ecap.SMTS),
+      // These say nothing without scalable mode.
+      can('first-stage translation', 'ECAP_REG.FSTS', scalable ? ecap.FSTS : 0),
+      can('nested translation', 'ECAP_REG.NEST', scalable ? ecap.NEST : 0),
+      can('PASIDs', 'ECAP_REG.PASID', scalable ? ecap.PASID : 0),
+      can('device-TLBs (ATS)', 'ECAP_REG.DT', ecap.DT),
+      can('page requests', 'ECAP_REG.PRS', ecap.PRS),
+      can('snoop control', 'ECAP_REG.SC', ecap.SC),
+      can('coherent page walks', 'ECAP_REG.C', ecap.C),
+      can('queued invalidation', 'ECAP_REG.QI', ecap.QI),
+      can('2 MiB pages', 'CAP_REG.SSLPS', cap.SSLPS & 1),
+      can('1 GiB pages', 'CAP_REG.SSLPS', (cap.SSLPS >> 1) & 1),
+    ],
   };
-  return summary;
+}
+
+/** The DRHD of a unit, found by its register base: the kernel numbers units in the order of the table, but not always from 0. */
+function drhdOf(picture: Picture, unit: IommuUnit) {
+  if (unit.address === undefined) return undefined;
+  const base = BigInt(`0x${unit.address}`);
+  const structures = dmarOf(picture)?.structures ?? [];
+  return structures.flatMap((one) => (one.type === 'DRHD' && one.registerBase === base ? [one] : []))[0];
 }

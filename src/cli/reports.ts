@@ -23,7 +23,7 @@ const place = z.strictObject({ file: z.string(), line: z.int(), column: z.int() 
 const reading = z.strictObject({ what: z.string(), because: z.string() });
 
 export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
-  schema: z.literal('sluice/inspect/1'),
+  schema: z.literal('sluice/inspect/2'),
   host: z.string(),
   system: z.strictObject({
     kernel: z.string(),
@@ -35,6 +35,7 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
   }),
   kvm: z.strictObject({ usable: z.boolean(), because: z.string() }),
   iommu: finding,
+  options: z.array(z.strictObject({ text: z.string(), does: z.string(), here: z.string(), effective: z.boolean() })),
   dmar: z.optional(
     z.strictObject({
       hostAddressWidth: z.int(),
@@ -49,24 +50,35 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
   units: z.array(
     z.strictObject({
       name: z.string(),
+      kind: z.enum(['VT-d', 'AMD-Vi', 'virtio-iommu']),
       devices: z.int(),
       version: z.optional(z.string()),
       registerBase: z.optional(z.string()),
+      segment: z.optional(z.int()),
+      scope: z.optional(z.array(z.string())),
       cap: z.optional(z.string()),
       ecap: z.optional(z.string()),
+      amd: z.optional(z.strictObject({ cap: z.string(), features: z.string() })),
       can: z.optional(
         z.strictObject({
           widths: z.array(z.int()),
           maximumGuestAddressWidth: z.int(),
+          domains: z.int(),
+          pasidBits: z.int(),
+          faultRecords: z.int(),
           cachingMode: z.boolean(),
-          interruptRemapping: z.boolean(),
-          passThrough: z.boolean(),
-          scalableMode: z.boolean(),
-          nested: z.boolean(),
-          deviceTlb: z.boolean(),
-          queuedInvalidation: z.boolean(),
+          abilities: z.array(z.strictObject({ what: z.string(), field: z.string(), has: z.boolean() })),
         }),
       ),
+    }),
+  ),
+  reserved: z.array(
+    z.strictObject({
+      start: z.string(),
+      end: z.string(),
+      kind: z.string(),
+      groups: z.array(z.int()),
+      owners: z.array(z.string()),
     }),
   ),
   groups: z.array(z.strictObject({ number: z.int(), devices: z.array(z.string()), type: z.optional(z.string()) })),
@@ -76,11 +88,31 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
       ids: z.string(),
       class: z.string(),
       kind: z.enum(['net', 'nvme', 'other']),
+      parent: z.string(),
       driver: z.optional(z.string()),
       group: z.optional(z.int()),
       unit: z.optional(z.string()),
+      domain: z.optional(z.strictObject({ type: z.string(), means: z.string(), because: z.string() })),
       interfaces: z.array(z.string()),
       nvme: z.array(z.string()),
+      numaNode: z.optional(z.int()),
+      link: z.optional(z.strictObject({ speed: z.string(), width: z.int(), maxSpeed: z.string(), maxWidth: z.int() })),
+      reset: z.strictObject({ methods: z.array(z.string()), flr: z.optional(z.boolean()) }),
+      bars: z.array(
+        z.strictObject({
+          index: z.int(),
+          start: z.optional(z.string()),
+          size: z.number(),
+          space: z.enum(['memory', 'io']),
+          width: z.union([z.literal(32), z.literal(64)]),
+          prefetchable: z.boolean(),
+        }),
+      ),
+      powerState: z.optional(z.string()),
+      d3coldAllowed: z.optional(z.boolean()),
+      bootDisplay: z.optional(z.literal(true)),
+      untrusted: z.optional(z.literal(true)),
+      has: z.optional(z.array(z.string())),
       sriov: z.optional(
         z.strictObject({ totalVFs: z.int(), firstVFOffset: z.int(), vfStride: z.int(), numVFs: z.optional(z.int()) }),
       ),
@@ -92,9 +124,10 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
           where: z.string(),
         }),
       ),
-      assignable: z.strictObject({
-        is: z.enum(['ready', 'after-binding', 'blocked', 'unknown', 'bridge']),
+      verdict: z.strictObject({
+        is: z.enum(['ready', 'possible', 'blocked', 'unknown', 'bridge']),
         because: z.string(),
+        steps: z.array(z.string()),
         findings: z.array(finding),
       }),
       vfs: z.optional(z.strictObject({ possible: z.int(), because: z.string() })),

@@ -17,10 +17,14 @@ export const COMMANDS = {
     summary: 'Show remapping units, IOMMU groups, devices and SR-IOV, and what each device could be used for.',
     description: ['Reads only. What may not be read is said, not guessed; more can be read as root.'],
     positionals: [],
-    options: { device: { help: 'only the function at this address', value: 'BDF' } },
+    options: {
+      device: { help: 'everything about the function at this address', value: 'BDF' },
+      group: { help: 'only this IOMMU group', value: 'NUMBER' },
+    },
     examples: [
       ['sluice inspect', 'the whole host'],
       ['sluice inspect --device 0000:3b:00.0', 'one function and its group'],
+      ['sluice inspect --group 14', 'one group'],
       ['sluice inspect --json | jq .units', 'the same as data'],
     ],
   },
