@@ -1,8 +1,8 @@
 import type { PciFunction } from '../host/functions.ts';
 import type { Picture } from '../host/picture.ts';
 import { CAPABILITY, EXTENDED, findCapability } from '../pci/index.ts';
-import { configOf, dmarOf } from './decoded.ts';
 import { isYes } from './domain.ts';
+import { configOf, indexOf } from './index-of.ts';
 import { registersOf } from './units.ts';
 
 /** One option on the kernel's command line that has to do with passthrough. */
@@ -143,7 +143,7 @@ const KNOWN: readonly Known[] = [
     value: /^no_x2apic_optout$/,
     does: "ignores the firmware's wish to leave x2APIC off",
     here: ({ picture }) =>
-      dmarOf(picture)?.X2APIC_OPT_OUT === true
+      indexOf(picture).dmar?.X2APIC_OPT_OUT === true
         ? yes('the firmware asks for it (X2APIC_OPT_OUT) and is not heard')
         : no('the firmware does not ask for it'),
   },

@@ -2,6 +2,7 @@ import type { PciFunction } from '../host/functions.ts';
 import type { IommuUnit } from '../host/iommu.ts';
 import { groupNumbered, type Picture, unitNamed } from '../host/picture.ts';
 import { optionValues } from './cmdline.ts';
+import { kernelAtLeast, kernelConfig } from './facts.ts';
 import { registersOf } from './units.ts';
 
 /** What the host's own drivers get for a function: its group's default domain. VFIO replaces it while it owns the group. */
@@ -48,7 +49,7 @@ export function expectedDomain(picture: Picture, found: PciFunction): { type: st
   const through = passThroughBecause(picture);
   if (through === undefined) return { ...translated, because: `no option asks for pass-through; ${how}` };
   const registers = unit === undefined ? undefined : registersOf(unit);
-  if (registers !== undefined && registers.ecap.PT === 0 && atLeast(picture.system.kernel, 6, 7))
+  if (registers !== undefined && registers.ecap.PT === 0 && kernelAtLeast(picture, 6, 7) === true)
     return { ...translated, because: `${through}, but ECAP_REG.PT is 0: the unit cannot pass through; ${how}` };
   return { type: 'identity', because: through };
 }
@@ -59,22 +60,23 @@ export function isUntrusted(found: PciFunction): boolean {
 }
 
 /** What makes pass-through the default for trusted functions, or undefined. The last option counts. */
-function passThroughBecause({ system, texts }: Picture): string | undefined {
+function passThroughBecause(picture: Picture): string | undefined {
   let last: { on: boolean; text: string } | undefined;
   // The two names are parsed in the order in which they stand.
-  for (const word of system.cmdline.split(/\s+/)) {
+  for (const word of picture.system.cmdline.split(/\s+/)) {
     for (const value of optionValues(word, 'iommu.passthrough')) last = { on: isYes(value), text: word };
     for (const value of optionValues(word, 'iommu'))
       if (value.startsWith('pt') || value.startsWith('nopt')) last = { on: value.startsWith('pt'), text: word };
   }
   if (last !== undefined) return last.on ? `${last.text} makes pass-through the default` : undefined;
-  return texts[`/boot/config-${system.kernel}`]?.includes('CONFIG_IOMMU_DEFAULT_PASSTHROUGH=y') === true
+  return kernelConfig(picture, 'CONFIG_IOMMU_DEFAULT_PASSTHROUGH') === 'y'
     ? 'the kernel was built with pass-through as its default'
     : undefined;
 }
 
 /** What makes every unmap wait for its invalidation, or undefined. */
-function strictBecause({ system, texts }: Picture, found: PciFunction, unit: IommuUnit | undefined): string | undefined {
+function strictBecause(picture: Picture, found: PciFunction, unit: IommuUnit | undefined): string | undefined {
+  const { system } = picture;
   if (isUntrusted(found)) return 'it is not trusted';
   // A unit that caches what is not present belongs to a VMM that has to hear of every change: the kernel does not batch there.
   if (unit !== undefined && registersOf(unit)?.cap.CM === 1) return `CAP_REG.CM of ${unit.name} is 1: it is a vIOMMU`;
@@ -83,11 +85,9 @@ function strictBecause({ system, texts }: Picture, found: PciFunction, unit: Iom
   if (optionValues(system.cmdline, 'amd_iommu').some((value) => value.startsWith('fullflush'))) return 'amd_iommu=fullflush';
   const asked = optionValues(system.cmdline, 'iommu.strict').at(-1);
   if (asked !== undefined) return isYes(asked) ? 'iommu.strict=1' : undefined;
-  if (unit !== undefined && unit.cap === undefined && unit.amd === undefined && !atLeast(system.kernel, 6, 8))
+  if (unit !== undefined && unit.cap === undefined && unit.amd === undefined && kernelAtLeast(picture, 6, 8) === false)
     return 'this kernel batches nothing with virtio-iommu';
-  return texts[`/boot/config-${system.kernel}`]?.includes('CONFIG_IOMMU_DEFAULT_DMA_STRICT=y') === true
-    ? 'the kernel was built so'
-    : undefined;
+  return kernelConfig(picture, 'CONFIG_IOMMU_DEFAULT_DMA_STRICT') === 'y' ? 'the kernel was built so' : undefined;
 }
 
 /** NpCache: entries that are not present may be cached. AMD I/O Virtualization Technology (IOMMU) 48882 3.09 §3.2.1. */
@@ -96,10 +96,4 @@ const AMD_NP_CACHE = 1 << 26;
 /** What the kernel takes for yes. Source: Linux lib/kstrtox.c kstrtobool(). */
 export function isYes(value: string): boolean {
   return /^([yYtT1]|[oO][nN])/.test(value);
-}
-
-/** Whether a release such as `6.12.9-amd64` is that version or a later one. */
-export function atLeast(release: string, major: number, minor: number): boolean {
-  const [, first = '0', second = '0'] = /^(\d+)\.(\d+)/.exec(release) ?? [];
-  return Number(first) > major || (Number(first) === major && Number(second) >= minor);
 }

@@ -1,9 +1,9 @@
-import { type Dmar, readDmar } from '../acpi/index.ts';
+import { type Dmar, type Place, readDmar } from '../acpi/index.ts';
 import type { PciFunction } from '../host/functions.ts';
 import type { IommuGroup, IommuUnit } from '../host/iommu.ts';
 import type { Picture } from '../host/picture.ts';
 import type { Usage } from '../host/usage.ts';
-import { type Config, readConfig } from '../pci/index.ts';
+import { type Config, parseBdf, readConfig } from '../pci/index.ts';
 
 /** A picture by the keys that questions ask with, so that a question about one of thousands of functions costs no walk of all. */
 export interface Index {
@@ -70,6 +70,23 @@ export function idsOf({ vendor, device }: PciFunction): string {
 /** The folder that a function is in: of the bridge above it, or `/sys/devices/pci0000:00`. */
 export function pathAbove(path: string): string {
   return path.slice(0, path.lastIndexOf('/'));
+}
+
+/**
+ * Where a function is below its host bridge, for scopes of ACPI tables; a VF is asked for by the path of its PF.
+ * Undefined when sysfs shows no path of bridges.
+ */
+export function placeOf(found: PciFunction): Place | undefined {
+  const root = /\/pci([0-9a-f]+):([0-9a-f]{2})\//i.exec(found.path);
+  if (root === null) return undefined;
+  const path = found.path
+    .slice(root.index + root[0].length)
+    .split('/')
+    .flatMap((name) => {
+      const bdf = parseBdf(name);
+      return bdf === undefined ? [] : [{ device: bdf.device, function: bdf.function }];
+    });
+  return { segment: Number.parseInt(root[1]!, 16), startBus: Number.parseInt(root[2]!, 16), path };
 }
 
 /** Bridges above a function that are in the picture, the nearest first. */

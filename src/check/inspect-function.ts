@@ -5,8 +5,8 @@ import type { Usage } from '../host/usage.ts';
 import { className, EXTENDED, findCapability, hasFlr } from '../pci/index.ts';
 import { judgeAssignment } from './assignable.ts';
 import { ask, type Finding } from './check.ts';
-import { configOf } from './decoded.ts';
 import { type DefaultDomain, defaultDomain, isUntrusted } from './domain.ts';
+import { configOf, idsOf, indexOf } from './index-of.ts';
 import { blockingMembers } from './rules/group-viable.ts';
 import { notInUse } from './rules/not-in-use.ts';
 import { sriovCapable } from './rules/sriov-capable.ts';
@@ -78,7 +78,7 @@ export function inspectFunction(picture: Picture, found: PciFunction): Inspected
   const flr = config === undefined ? undefined : hasFlr(config);
   return {
     bdf: found.bdf,
-    ids: `${hex4(found.vendor)}:${hex4(found.device)}`,
+    ids: idsOf(found),
     class: className(found.class),
     kind: kindOfDevice(found),
     parent: found.path.split('/').at(-2) ?? '',
@@ -108,12 +108,17 @@ export function inspectFunction(picture: Picture, found: PciFunction): Inspected
           },
         }),
     ...(found.physfn === undefined ? {} : { physfn: found.physfn }),
-    uses: picture.usage
-      .filter((usage) => usage.bdf === found.bdf || (usage.group !== undefined && usage.group === found.group))
-      .map(({ kind, what, where }) => ({ kind, what, where })),
+    uses: usesOf(picture, found).map(({ kind, what, where }) => ({ kind, what, where })),
     verdict: judge(picture, found),
     ...(sriov === undefined ? {} : { vfs: judgeVfs(picture, found) }),
   };
+}
+
+/** Of the function itself, and of its group as a whole. */
+function usesOf(picture: Picture, found: PciFunction): readonly Usage[] {
+  const { usesOfFunction, usesOfGroup } = indexOf(picture);
+  const ofGroup = found.group === undefined ? undefined : usesOfGroup.get(found.group);
+  return [...(usesOfFunction.get(found.bdf) ?? []), ...(ofGroup ?? [])];
 }
 
 /** Resources of an endpoint. Those of a bridge behind its first two are windows, which are no BARs. */
@@ -199,8 +204,4 @@ function judgeVfs(picture: Picture, found: PciFunction): { possible: number; bec
   const numVFs = found.sriov?.numVFs;
   if (numVFs !== undefined && numVFs > 0) return { possible: numVFs, because: `${numVFs} exist; another number only through 0` };
   return { possible: found.sriov?.totalVFs ?? 0, because: capable.because };
-}
-
-function hex4(value: number): string {
-  return value.toString(16).padStart(4, '0');
 }

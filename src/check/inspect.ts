@@ -1,8 +1,8 @@
 import type { Picture } from '../host/picture.ts';
 import { type BootOption, bootOptions } from './boot-options.ts';
 import { ask, type Finding } from './check.ts';
-import { dmarOf } from './decoded.ts';
 import { type DmarSummary, summarizeDmar } from './dmar.ts';
+import { indexOf } from './index-of.ts';
 import { type InspectedFunction, inspectFunction } from './inspect-function.ts';
 import { type ReservedRegion, reservedRegions } from './reserved.ts';
 import { iommuOn } from './rules/iommu-on.ts';
@@ -28,7 +28,7 @@ export interface Inspection {
 /** Judges what was read. Pure. */
 export function inspect(picture: Picture): Inspection {
   const { kernel, cmdline, guest, uid, virtualization, memory } = picture.system;
-  const dmar = dmarOf(picture);
+  const { dmar } = indexOf(picture);
   const reserved = reservedRegions(picture);
   return {
     schema: 'sluice/inspect/2',

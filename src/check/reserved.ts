@@ -1,6 +1,6 @@
 import { reservedRegionsOf } from '../acpi/index.ts';
 import type { Picture } from '../host/picture.ts';
-import { dmarOf, placeOf } from './decoded.ts';
+import { indexOf, placeOf } from './index-of.ts';
 
 /** Addresses that a function's DMA may not be mapped at, or has to have mapped. */
 export interface ReservedRegion {
@@ -28,7 +28,7 @@ export function reservedRegions(picture: Picture): ReservedRegion[] {
       region.groups.push(group.number);
       regions.set(key, region);
     }
-  const dmar = dmarOf(picture);
+  const { dmar } = indexOf(picture);
   if (dmar !== undefined)
     for (const found of picture.functions) {
       // RMRRs name PFs, and are not for their VFs.

@@ -1,8 +1,8 @@
 import type { IommuUnit } from '../host/iommu.ts';
 import type { Picture } from '../host/picture.ts';
 import { addressWidths, CAP_REG, ECAP_REG, registerView } from '../iommu/index.ts';
-import { dmarOf } from './decoded.ts';
 import { formatScope } from './dmar.ts';
+import { indexOf } from './index-of.ts';
 
 /** One thing that a unit can or cannot do. */
 export interface Ability {
@@ -113,6 +113,6 @@ function abilitiesOf({ cap, ecap }: Registers): NonNullable<UnitSummary['can']> 
 function drhdOf(picture: Picture, unit: IommuUnit) {
   if (unit.address === undefined) return undefined;
   const base = BigInt(`0x${unit.address}`);
-  const structures = dmarOf(picture)?.structures ?? [];
+  const structures = indexOf(picture).dmar?.structures ?? [];
   return structures.flatMap((one) => (one.type === 'DRHD' && one.registerBase === base ? [one] : []))[0];
 }

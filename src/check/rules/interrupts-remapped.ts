@@ -1,7 +1,7 @@
 import { functionOf } from '../../host/picture.ts';
 import { type Check, check } from '../check.ts';
 import { interruptsOffOption } from '../cmdline.ts';
-import { dmarOf } from '../decoded.ts';
+import { indexOf } from '../index-of.ts';
 import { registersOf } from '../units.ts';
 
 export const interruptsRemapped: Check = check({
@@ -17,7 +17,7 @@ export const interruptsRemapped: Check = check({
     const seen = [];
     if (unit.ecap !== undefined) seen.push({ where: `/sys/class/iommu/${unit.name}/intel-iommu/ecap`, text: unit.ecap });
     if (option !== undefined) seen.push({ where: '/proc/cmdline', text: option });
-    const dmar = dmarOf(picture);
+    const dmar = indexOf(picture).dmar;
     // The kernel asks this flag first, whatever the unit can do (dmar_ir_support).
     const optedOut = dmar !== undefined && !dmar.INTR_REMAP;
     if (optedOut) seen.push({ where: '/sys/firmware/acpi/tables/DMAR Flags', text: 'INTR_REMAP=0' });
