@@ -1,6 +1,7 @@
+import { ACPI } from './acpi-sets.ts';
 import { MEMLOCK } from './memlock.ts';
 import type { ConformanceSet } from './set.ts';
 import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
-export const SETS: readonly ConformanceSet[] = [XRD, MEMLOCK];
+export const SETS: readonly ConformanceSet[] = [XRD, MEMLOCK, ...ACPI];

@@ -1,0 +1,5 @@
+import { acpiDmar } from './acpi-dmar.ts';
+import type { ConformanceSet } from './set.ts';
+
+/** Tables of firmware. */
+export const ACPI: readonly ConformanceSet[] = [acpiDmar];
