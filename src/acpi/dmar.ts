@@ -165,7 +165,8 @@ function readStructure(view: DataView, piece: Piece, findings: Findings): DmarSt
       const unit = fixed(Rhsa);
       if (!unit) return undefined;
       const { RegisterBaseAddress: registerBase, ProximityDomain: proximityDomain } = unit;
-      const rest = keepRest(view, offset + Rhsa.bytes, end, 'RHSA', findings);
+      const rest = keepRest(view, offset + Rhsa.bytes, end);
+      if (rest.rest) findings.odd(offset + Rhsa.bytes, `RHSA has ${rest.rest.length} bytes more than it needs`);
       return { type: 'RHSA', ...place, registerBase, proximityDomain, ...kept(Rhsa, unit), ...rest };
     }
     case STRUCTURE_TYPES.ANDD: {
@@ -209,12 +210,8 @@ function anddOf(view: DataView, { offset, end }: Piece, device: Decoded<typeof A
   if (!deviceName.startsWith('\\'))
     findings.odd(offset + Andd.bytes, `the name ${JSON.stringify(deviceName)} of an ACPI device is no full path`);
   const after = zero < 0 ? end : offset + Andd.bytes + zero + 1;
-  return { deviceNumber: device.ACPIDeviceNumber, deviceName, ...restOfName(view, after, end, findings) };
-}
-
-/** Zeros that fill up to a multiple of four bytes are common, and nothing to say. */
-function restOfName(view: DataView, start: number, end: number, findings: Findings): { rest?: Uint8Array } {
-  const rest = bytesAt(view, start, end);
-  if (rest.length === 0) return {};
-  return rest.some((byte) => byte !== 0) ? keepRest(view, start, end, 'ANDD', findings) : { rest };
+  const rest = keepRest(view, after, end);
+  // Zeros that fill up to a multiple of four bytes are common, and nothing to say.
+  if (rest.rest?.some((byte) => byte !== 0)) findings.odd(after, 'ANDD has something after the name of its device');
+  return { deviceNumber: device.ACPIDeviceNumber, deviceName, ...rest };
 }

@@ -89,11 +89,9 @@ export function keepReserved<F extends Fields>(
   return Object.keys(reserved).length > 0 ? { reserved } : {};
 }
 
-/** Bytes that no field describes, as a member to spread into a record. They are a finding. */
-export function keepRest(view: DataView, start: number, end: number, name: string, findings: Findings): { rest?: Uint8Array } {
-  if (start >= end) return {};
-  findings.odd(start, `${name} has ${end - start} bytes more than it needs`);
-  return { rest: bytesAt(view, start, end) };
+/** Bytes that no field describes, as a member to spread into a record. */
+export function keepRest(view: DataView, start: number, end: number): { rest?: Uint8Array } {
+  return start < end ? { rest: bytesAt(view, start, end) } : {};
 }
 
 export function bytesAt(view: DataView, start: number, end: number): Uint8Array {

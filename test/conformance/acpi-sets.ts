@@ -1,5 +1,6 @@
 import { acpiDmar } from './acpi-dmar.ts';
+import { acpiMcfg } from './acpi-mcfg.ts';
 import type { ConformanceSet } from './set.ts';
 
 /** Tables of firmware. */
-export const ACPI: readonly ConformanceSet[] = [acpiDmar];
+export const ACPI: readonly ConformanceSet[] = [acpiDmar, acpiMcfg];
