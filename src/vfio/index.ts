@@ -1,4 +1,6 @@
+export type * from './calculation.ts';
 export * from './chains.ts';
+export * from './dma-entries.ts';
 export * from './ioctls.ts';
 export * from './memlock.ts';
 export * from './refusals.ts';

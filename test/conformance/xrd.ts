@@ -69,8 +69,10 @@ function factsOf({ commands, files, mocks }: Vector): Facts {
     loaded: succeeds(`lsmod | grep -q '^${name.replaceAll('-', '_')} '`),
     builtin: succeeds(`grep -q /${name}.ko /lib/modules/*/modules.builtin`),
     installed: succeeds(`grep -q /${name}.ko /lib/modules/*/modules.*`),
-    parameters: derive(run(`modinfo --field parm ${name.replaceAll('-', '_')}`), (text) =>
-      [...text.matchAll(/^(\w+):/gm)].map((match) => match[1]!),
+    parameters: derive(
+      run(`modinfo --field parm ${name.replaceAll('-', '_')}`),
+      (text) => [...text.matchAll(/^(\w+):/gm)].map((match) => match[1]!),
+      'parameters',
     ),
   });
   const mocked = <T>(name: string, where: string, make: (value: unknown) => T): Fact<T> => {

@@ -83,18 +83,22 @@ export function textOf({ texts }: Facts, path: string): Fact<string> {
   return text;
 }
 
-/** A fact made of another. Undefined from `make` means that the text was not what it should be. */
-export function derive<A, B>(fact: Fact<A>, make: (value: A) => B | undefined): Fact<B> {
+/**
+ * A fact made of another. Undefined from `make` means that the text is not what it should be.
+ * @param expected what it should be, for the message
+ */
+export function derive<A, B>(fact: Fact<A>, make: (value: A) => B | undefined, expected: string = 'something else'): Fact<B> {
   if (!isKnown(fact)) return fact;
   const value = make(fact.value);
   if (value !== undefined) return { where: fact.where, value };
-  const shown = JSON.stringify(fact.value).slice(0, 80);
-  return { where: fact.where, missing: 'unreadable', because: `${shown} was not expected there` };
+  const shown = JSON.stringify(fact.value);
+  const found = shown.length > 60 ? `${shown.slice(0, 57)}...` : shown;
+  return { where: fact.where, missing: 'unreadable', because: `${fact.where} should have ${expected}, and has ${found}` };
 }
 
 /** A whole number in decimal. */
 export function integerOf(fact: Fact<string>): Fact<number> {
-  return derive(fact, (text) => (/^\s*-?\d{1,20}\s*$/.test(text) ? Number(text) : undefined));
+  return derive(fact, (text) => (/^\s*-?\d{1,20}\s*$/.test(text) ? Number(text) : undefined), 'a number');
 }
 
 /** What was seen of a fact, cut to what is worth showing. */

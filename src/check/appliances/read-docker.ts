@@ -59,7 +59,12 @@ export async function readDocker(
     running !== false && isKnown(running)
       ? installed
       : { where: PID, missing: 'absent', because: 'no process has the number in /run/docker.pid: the daemon does not run' };
-  return { dockerClient, dockerDaemon, dockerCompose, dType: derive(mounts, tellsTypes) };
+  return {
+    dockerClient,
+    dockerDaemon,
+    dockerCompose,
+    dType: derive(mounts, tellsTypes, 'a file system below /var/lib/docker that is known to tell types'),
+  };
 }
 
 /** Versions of installed packages, without the epoch. Source: deb-version(7), dpkg's status file. */

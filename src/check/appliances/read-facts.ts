@@ -29,14 +29,14 @@ export async function readFacts(host: Host, picture: Picture): Promise<Facts> {
   return {
     architecture: await readArchitecture(host, cpuinfo!),
     release: release!,
-    cpus: derive(cpuinfo!, (text) => text.match(/^processor\s*:/gm)?.length),
-    flags: derive(cpuinfo!, (text) => /^(?:flags|Features)\s*:\s*(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/)),
-    available: derive(meminfo!, (text) => kibibytes(/^MemAvailable:\s*(\d{1,15}) kB$/m.exec(text)?.[1])),
+    cpus: derive(cpuinfo!, (text) => text.match(/^processor\s*:/gm)?.length, 'processors'),
+    flags: derive(cpuinfo!, (text) => /^(?:flags|Features)\s*:\s*(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/), 'flags'),
+    available: derive(meminfo!, (text) => kibibytes(/^MemAvailable:\s*(\d{1,15}) kB$/m.exec(text)?.[1]), 'MemAvailable'),
     cgroups: await readCgroups(host, mounts!, 'value' in controllers! && controllers.value.trim() !== ''),
     amazonLinux:
       'missing' in cpe! && cpe.missing === 'absent'
         ? { where: CPE, value: false }
-        : derive(cpe!, (text) => /^cpe:.*:o:amazon:amazon_linux/.test(text.trim())),
+        : derive(cpe!, (text) => /^cpe:.*:o:amazon:amazon_linux/.test(text.trim()), 'a CPE'),
     modules,
     texts: Object.fromEntries(texts),
     behindUnits: { where: '/sys/class/iommu/*/devices', value: picture.units.flatMap((unit) => unit.devices) },
@@ -59,12 +59,16 @@ function kibibytes(text: string | undefined): number | undefined {
 async function readArchitecture(host: Host, cpuinfo: Fact<string>): Promise<Fact<string>> {
   const told = await readFact(host, '/proc/sys/kernel/arch');
   if ('value' in told) return told;
-  return derive(cpuinfo, (text) => {
-    // `lm` is long mode: only a 64-bit kernel is what anybody runs on it today.
-    if (/^flags\s*:.*\blm\b/m.test(text)) return 'x86_64';
-    if (/^flags\s*:/m.test(text)) return 'i686';
-    return /^CPU implementer\s*:/m.test(text) ? 'aarch64' : undefined;
-  });
+  return derive(
+    cpuinfo,
+    (text) => {
+      // `lm` is long mode: only a 64-bit kernel is what anybody runs on it today.
+      if (/^flags\s*:.*\blm\b/m.test(text)) return 'x86_64';
+      if (/^flags\s*:/m.test(text)) return 'i686';
+      return /^CPU implementer\s*:/m.test(text) ? 'aarch64' : undefined;
+    },
+    'flags',
+  );
 }
 
 /** Modules of the running kernel: those of another kernel in /lib/modules would be of no use. */
@@ -74,11 +78,14 @@ async function readModules(host: Host, picture: Picture): Promise<Record<string,
     readFact(host, `${folder}/modules.dep`),
     readFact(host, `${folder}/modules.builtin`),
   ]);
-  const inside = (list: Fact<string>, name: string) => derive(list, (text) => text.includes(`/${name}.ko`));
+  const inside = (list: Fact<string>, name: string) => derive(list, (text) => text.includes(`/${name}.ko`), 'modules');
   const read = async (name: string): Promise<readonly [string, ModuleFacts]> => {
     const kernelName = name.replaceAll('-', '_');
     const at = `/sys/module/${kernelName}/parameters`;
-    const builtin = inside(builtins, name);
+    // A kernel without lists of modules still shows the PCI drivers that it has.
+    const driver = `/sys/bus/pci/drivers/${name}`;
+    const registered = await host.files.exists(driver);
+    const builtin = 'value' in builtins! && !registered ? inside(builtins, name) : { where: driver, value: registered };
     return [
       name,
       {
@@ -94,7 +101,7 @@ async function readModules(host: Host, picture: Picture): Promise<Record<string,
 
 /** Which hierarchies are mounted below /sys/fs/cgroup. `cpu` is often a link to the mount `cpu,cpuacct`. */
 async function readCgroups(host: Host, mounts: Fact<string>, hasControllers: boolean): Promise<Fact<Cgroups>> {
-  const places = derive(mounts, parseMounts);
+  const places = derive(mounts, parseMounts, 'mounts');
   if ('missing' in places) return places;
   const hierarchies = new Set(
     places.value

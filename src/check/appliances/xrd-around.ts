@@ -1,4 +1,4 @@
-import { derive, type Fact, isKnown, judge, textOf } from './facts.ts';
+import { derive, type Fact, integerOf, isKnown, judge, textOf } from './facts.ts';
 import type { Requirement } from './requirement.ts';
 import { CPUS, sysctlOf } from './xrd-host.ts';
 
@@ -39,9 +39,14 @@ function program(
     judge: (facts) => {
       const found = version(facts);
       if (!isKnown(found) && found.missing === 'absent')
-        return { is: 'fail', because: found.because, seen: [{ where: found.where, text: 'absent' }], fix: [`install ${what}`] };
+        return {
+          is: 'fail',
+          because: found.because,
+          seen: [{ where: found.where, text: 'absent' }],
+          fix: [`install or start ${what}`],
+        };
       return judge(
-        derive(found, (text) => /^(\d{1,6})\.(\d{1,6})/.exec(text) ?? undefined),
+        derive(found, (text) => /^(\d{1,6})\.(\d{1,6})/.exec(text) ?? undefined, 'a version'),
         ([text, major, minor]) => {
           const enough = Number(major) > least[0] || (Number(major) === least[0] && Number(minor) >= least[1]);
           return enough
@@ -55,7 +60,7 @@ function program(
 
 export const DOCKER: readonly Requirement[] = [
   program('Docker client', 'the Docker client', (facts) => facts.dockerClient, [18, 0], []),
-  program('Docker daemon', 'a running Docker daemon', (facts) => facts.dockerDaemon, [18, 0], ['Docker client']),
+  program('Docker daemon', 'the Docker daemon', (facts) => facts.dockerDaemon, [18, 0], ['Docker client']),
   {
     name: 'Docker supports d_type',
     asks: 'Does the file system of Docker tell the types of directory entries?',
@@ -85,16 +90,14 @@ export const XR_COMPOSE: readonly Requirement[] = [
     judge: (facts) => {
       const seen = [];
       for (const path of BRIDGE) {
-        const answer = judge(
-          derive(textOf(facts, path), (text) => (/^\s*-?\d+\s*$/.test(text) ? Number(text) : undefined)),
-          (value) =>
-            value === 0
-              ? { is: 'pass', because: 'they do' }
-              : {
-                  is: 'fail',
-                  because: `${sysctlOf(path)} is ${value}`,
-                  fix: BRIDGE.map((each) => `sysctl -w ${sysctlOf(each)}=0`),
-                },
+        const answer = judge(integerOf(textOf(facts, path)), (value) =>
+          value === 0
+            ? { is: 'pass', because: 'they do' }
+            : {
+                is: 'fail',
+                because: `${sysctlOf(path)} is ${value}`,
+                fix: BRIDGE.map((each) => `sysctl -w ${sysctlOf(each)}=0`),
+              },
         );
         seen.push(...answer.seen);
         if (answer.is !== 'pass') return { ...answer, seen };

@@ -81,7 +81,7 @@ export const XRD_HOST: readonly Requirement[] = [
     asks: 'Is the kernel 4.6 or later, and not that of RHEL 8.3?',
     judge: ({ release }) =>
       judge(
-        derive(release, (text) => /^\s*(\d{1,6})\.(\d{1,6})/.exec(text) ?? undefined),
+        derive(release, (text) => /^\s*(\d{1,6})\.(\d{1,6})/.exec(text) ?? undefined, 'a version'),
         ([, major, minor]) => {
           const text = isKnown(release) ? release.value : '';
           // RHEL backports what 4.6 brought; this one build has a defect of its own.
@@ -116,7 +116,11 @@ export const XRD_HOST: readonly Requirement[] = [
     asks: 'Are control groups mounted as XRd needs them?',
     judge: ({ cgroups }) =>
       judge(
-        derive(cgroups, (value) => (value.unified || value.hierarchies.length > 0 ? value : undefined)),
+        derive(
+          cgroups,
+          (value) => (value.unified || value.hierarchies.length > 0 ? value : undefined),
+          'control groups with controllers',
+        ),
         ({ unified, hierarchies }) => {
           if (unified) return { is: 'pass', because: 'version 2' };
           const missing = CGROUP_V1.filter((name) => !hierarchies.includes(name));
@@ -154,10 +158,14 @@ export const XRD_HOST: readonly Requirement[] = [
     asks: 'May UDP use the memory that XR IPC needs in production?',
     judge: (facts) =>
       judge(
-        derive(textOf(facts, UDP.path), (text) => {
-          const values = text.trim().split(/\s+/);
-          return values.length >= 3 && values.every((value) => /^\d{1,20}$/.test(value)) ? values.map(Number) : undefined;
-        }),
+        derive(
+          textOf(facts, UDP.path),
+          (text) => {
+            const values = text.trim().split(/\s+/);
+            return values.length >= 3 && values.every((value) => /^\d{1,20}$/.test(value)) ? values.map(Number) : undefined;
+          },
+          'three numbers',
+        ),
         (values) =>
           UDP.least.every((least, index) => values[index]! >= least)
             ? { is: 'pass', because: 'all three are large enough' }

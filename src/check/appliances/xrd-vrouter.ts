@@ -155,16 +155,19 @@ export const XRD_VROUTER: readonly Requirement[] = [
     asks: 'Are 3 GiB of 1 GiB pages free?',
     judge: (facts) => {
       const meminfo = textOf(facts, MEMINFO);
-      const lines = derive(meminfo, (text) => text.match(/^Huge.*$/gm)?.join('; ') ?? 'no line about hugepages');
-      const answer = judge(derive(meminfo, parseHugepages), ({ total, free, size }) => {
-        const fix = ['boot with default_hugepagesz=1G hugepagesz=1G hugepages=3 or more'];
-        if (total === 0) return { is: 'fail', because: 'there are none', fix };
-        const because = `${free} of ${total} pages of ${size >= GIB ? `${size / GIB} GiB` : `${size / MIB} MiB`} are free`;
-        if (free * size < HUGEPAGES) return { is: 'fail', because: `${because}: ${gib(free * size)} of at least 3 GiB`, fix };
-        if (size === GIB) return { is: 'pass', because };
-        if (size === 2 * MIB) return { is: 'warn', because: `${because}; pages of 2 MiB are for labs alone`, fix };
-        return { is: 'fail', because: `${because}; pages of 1 GiB are needed`, fix };
-      });
+      const lines = derive(meminfo, (text) => text.match(/^Huge.*$/gm)?.join('; ') ?? 'no line about hugepages', 'text');
+      const answer = judge(
+        derive(meminfo, parseHugepages, 'HugePages_Total, HugePages_Free and Hugepagesize'),
+        ({ total, free, size }) => {
+          const fix = ['boot with default_hugepagesz=1G hugepagesz=1G hugepages=3 or more'];
+          if (total === 0) return { is: 'fail', because: 'there are none', fix };
+          const because = `${free} of ${total} pages of ${size >= GIB ? `${size / GIB} GiB` : `${size / MIB} MiB`} are free`;
+          if (free * size < HUGEPAGES) return { is: 'fail', because: `${because}: ${gib(free * size)} of at least 3 GiB`, fix };
+          if (size === GIB) return { is: 'pass', because };
+          if (size === 2 * MIB) return { is: 'warn', because: `${because}; pages of 2 MiB are for labs alone`, fix };
+          return { is: 'fail', because: `${because}; pages of 1 GiB are needed`, fix };
+        },
+      );
       return { ...answer, seen: [evidence(lines)] };
     },
   },

@@ -99,15 +99,15 @@ test('each shortcoming of a host is seen in its files', async () => {
       [{ '/sys/devices/pci0000:00/0000:01:00.0/class': '0x010802\n' }, 'PCI devices', 'warn', /no network function$/],
       [{ '/sys/module/vfio_pci/parameters/disable_idle_d3': 'Y\n' }, 'Kernel module parameters', 'warn', /disable_idle_d3 is Y/],
       [{ '/sys/kernel/security/apparmor/profiles': { errno: 'EACCES' } }, 'Linux Security Modules', 'unknown', /EACCES/],
-      [{ '/sys/fs/cgroup/cgroup.controllers': '' }, 'Cgroups', 'unknown', /not expected/],
+      [{ '/sys/fs/cgroup/cgroup.controllers': '' }, 'Cgroups', 'unknown', /should have control groups/],
       [
         { '/sys/fs/cgroup/cpu.rt_runtime_us': '950000\n', '/proc/sys/kernel/sched_rt_runtime_us': '950000\n' },
         'Real-time Group Scheduling',
         'fail',
         /950000/,
       ],
-      [{ '/proc/meminfo': 'MemTotal: 1 kB\n' }, 'RAM', 'unknown', /not expected/],
-      [{ '/proc/meminfo': 'MemTotal: 1 kB\n' }, 'Hugepages', 'unknown', /not expected/],
+      [{ '/proc/meminfo': 'MemTotal: 1 kB\n' }, 'RAM', 'unknown', /should have MemAvailable/],
+      [{ '/proc/meminfo': 'MemTotal: 1 kB\n' }, 'Hugepages', 'unknown', /should have HugePages_Total/],
     ];
   for (const [places, name, is, says] of cases) {
     const finding = (await findings(places)).get(name)!;
