@@ -82,16 +82,17 @@ export function captures(): { all: Capture[]; shared: number } {
   const files = new Map<string, string>();
   for (const folder of [own, ...(beside ? [beside] : [])])
     for (const file of readdirSync(folder)) if (file.endsWith('.json.gz')) files.set(file, files.get(file) ?? join(folder, file));
-  const all = [...files.values()].map((path) => {
-    const { name, uname, argv, events } = JSON.parse(gunzipSync(readFileSync(path)).toString()) as {
-      name: string;
-      uname: { release: string };
-      argv: string[];
-      events: (CapturedState | CapturedStep)[];
-    };
-    return { name, release: uname.release, argv, states: events.filter(isState), events };
-  });
-  return { all, shared: beside ? files.size : 0 };
+  return { all: [...files.values()].map(readCapture), shared: beside ? files.size : 0 };
+}
+
+export function readCapture(path: string): Capture {
+  const { name, uname, argv, events } = JSON.parse(gunzipSync(readFileSync(path)).toString()) as {
+    name: string;
+    uname: { release: string };
+    argv: string[];
+    events: (CapturedState | CapturedStep)[];
+  };
+  return { name, release: uname.release, argv, states: events.filter(isState), events };
 }
 
 /** For names of tests: over how many captures they run, and whether more could be had. */

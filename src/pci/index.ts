@@ -12,6 +12,7 @@ export * from './header.ts';
 export * from './hex-dump.ts';
 export * from './isolation.ts';
 export * from './link.ts';
+export * from './lspci-text.ts';
 export * from './names.ts';
 export * from './sriov.ts';
 export * from './structures.ts';

@@ -1,0 +1,287 @@
+import { type Fabric, fabricOf, type Node } from './fabric.ts';
+import { type Aliasing, aliasingOf, aliasRequester, type Isolation, isolationOf } from './isolation.ts';
+import type { AcsBit, Topology } from './topology.ts';
+
+/** Why a function is in the group of another one that was there before. */
+export interface Join {
+  bdf: string;
+  /** The function whose group it takes. */
+  with: string;
+  /**
+   * `alias`: its DMA carries the requester ID of a bridge, or of VMD. `path`: a bridge above does not isolate.
+   * `dma-alias`: a quirk gives it the requester ID of the other. `function`: functions of one device reach each other.
+   */
+  by: 'alias' | 'path' | 'dma-alias' | 'function';
+  /** The bridge or function that does not isolate. */
+  at: string;
+  /** ACS bits that are not on there; empty where ACS could not help. */
+  lacks: AcsBit[];
+  /** A sentence without its end. */
+  because: string;
+}
+
+export interface ComputedGroup {
+  /** In the order of discovery; the kernel's numbers are these where one unit was there from the start. */
+  number: number;
+  members: string[];
+  /** How each member but the first came to it. */
+  joins: Join[];
+}
+
+export interface Computed {
+  groups: ComputedGroup[];
+  /** Functions without a group, and why. */
+  ungrouped: { bdf: string; because: string }[];
+  /** Functions whose group is not known. `groups` has them where they are at the least; `perhapsWith` are those that may be with them. */
+  unknown: { bdf: string; because: string[]; perhapsWith: string[] }[];
+}
+
+/** One run over all functions in their order. */
+interface Run {
+  /** Group of each function, as an index; -1 for none. */
+  groupOf: Map<Node, number>;
+  members: Node[][];
+  joins: Map<Node, Join>;
+}
+
+export interface ComputeOptions {
+  /** As if every function was added to the running system, not found at boot. */
+  hotAdded?: boolean;
+}
+
+/**
+ * The groups that the kernel makes of a machine at boot, from what decides them, in its own order.
+ * Source: Linux 6.1 and 6.12 drivers/iommu/iommu.c, pci_device_group(), get_pci_alias_group(), get_pci_function_alias_group();
+ * drivers/pci/search.c, pci_for_each_dma_alias(); drivers/pci/pci.c, pci_acs_path_enabled().
+ *
+ * Every function is in exactly one group or in `ungrouped`. What could not be read makes `unknown` only where it would matter.
+ * @throws RangeError when an address cannot be one, or stands there twice
+ */
+export function computeGroups(topology: Topology, options: ComputeOptions = {}): Computed {
+  return new Grouping(fabricOf(topology), options).computed();
+}
+
+export class Grouping {
+  private readonly isolations = new Map<Node, Isolation>();
+  /** Where two answers are possible: what is not known taken as isolating, and as not. */
+  readonly fine: Run;
+  private readonly coarse: Run;
+
+  readonly fabric: Fabric;
+  private readonly options: ComputeOptions;
+
+  constructor(fabric: Fabric, options: ComputeOptions = {}) {
+    this.fabric = fabric;
+    this.options = options;
+    this.fine = this.run(true);
+    this.coarse = fabric.nodes.some((node) => this.inDoubt(node)) ? this.run(false) : this.fine;
+  }
+
+  isolation(node: Node): Isolation {
+    let found = this.isolations.get(node);
+    if (found === undefined) {
+      found = isolationOf(node, this.fabric, this.options);
+      this.isolations.set(node, found);
+    }
+    return found;
+  }
+
+  computed(): Computed {
+    const { fabric, fine } = this;
+    const groups = fine.members.map((members, number) => ({
+      number,
+      members: members.map(({ bdf }) => bdf),
+      joins: members.flatMap((node) => fine.joins.get(node) ?? []),
+    }));
+    const ungrouped: Computed['ungrouped'] = [];
+    const unknown: Computed['unknown'] = [];
+    for (const node of fabric.nodes) {
+      if (node.f.covered === false)
+        ungrouped.push({
+          bdf: node.bdf,
+          because: node.f.coveredBecause ?? 'no remapping unit that the kernel drives is in front of it',
+        });
+      else {
+        const perhaps = this.perhapsWith(node);
+        if (perhaps.length > 0)
+          unknown.push({ bdf: node.bdf, because: this.doubts(node), perhapsWith: perhaps.map(({ bdf }) => bdf) });
+      }
+    }
+    return { groups, ungrouped, unknown };
+  }
+
+  /** Members that it has only when what is not known does not isolate. */
+  private perhapsWith(node: Node): readonly Node[] {
+    if (this.coarse === this.fine) return [];
+    const own = this.fine.groupOf.get(node)!;
+    const all = this.coarse.members[this.coarse.groupOf.get(node)!]!;
+    if (all.length === this.fine.members[own]!.length) return [];
+    return all.filter((other) => this.fine.groupOf.get(other) !== own);
+  }
+
+  private inDoubt(node: Node): boolean {
+    return node.aliasUnknown || aliasingOf(node) === 'unknown' || this.isolation(node).isolated === undefined;
+  }
+
+  /** What was not read, of it, its device and the bridges above. */
+  private doubts(node: Node): string[] {
+    const seen = new Set<string>();
+    const about = [node, ...node.mates];
+    for (let at = node.parent; at; at = at.parent) about.push(at, ...at.mates);
+    const mates = this.coarse.members[this.coarse.groupOf.get(node)!]!;
+    for (const one of [...about, ...mates.slice(0, 8)]) {
+      const { isolated, because } = this.isolation(one);
+      if (isolated === undefined) seen.add(`${one.bdf}: ${because}`);
+      if (one.aliasUnknown)
+        seen.add(`${one.bdf}: it is not known which device it is, and quirks of the kernel may give it another requester ID`);
+      if (seen.size >= 8) break;
+    }
+    return [...seen];
+  }
+
+  private run(otherwise: boolean): Run {
+    const run: Run = { groupOf: new Map(), members: [], joins: new Map() };
+    const blocked = new Map<Node, Node | undefined>();
+    /** The first function that does not isolate, from a bridge up to its root bus. */
+    const firstBlock = (bridge: Node): Node | undefined => {
+      const way: Node[] = [];
+      let at: Node | undefined = bridge;
+      let found: Node | undefined;
+      for (; at; at = at.parent) {
+        if (blocked.has(at)) {
+          found = blocked.get(at);
+          break;
+        }
+        way.push(at);
+        if (!(this.isolation(at).isolated ?? otherwise)) {
+          found = at;
+          break;
+        }
+      }
+      // Below the block every bridge on the way has it; above it none was asked.
+      for (const one of way) blocked.set(one, found);
+      return found;
+    };
+    const isolated = (node: Node) => this.isolation(node).isolated ?? otherwise;
+    const enter = (node: Node, join: Join, to: Node): void => {
+      const group = run.groupOf.get(to)!;
+      run.groupOf.set(node, group);
+      run.members[group]!.push(node);
+      run.joins.set(node, join);
+    };
+    for (const node of this.fabric.nodes) {
+      if (node.f.covered === false) continue;
+      const found = this.findGroup(node, run, otherwise, isolated, firstBlock);
+      if (found) enter(node, found.join, found.to);
+      else {
+        run.groupOf.set(node, run.members.length);
+        run.members.push([node]);
+      }
+    }
+    return run;
+  }
+
+  private findGroup(
+    node: Node,
+    run: Run,
+    otherwise: boolean,
+    isolated: (node: Node) => boolean,
+    firstBlock: (bridge: Node) => Node | undefined,
+  ): { join: Join; to: Node } | undefined {
+    const has = (other: Node) => run.groupOf.has(other);
+    const aliases = (bridge: Node): Aliasing => {
+      const way = aliasingOf(bridge);
+      return way === 'unknown' ? (otherwise ? 'none' : 'alias') : way;
+    };
+
+    // 1. Requester IDs that its DMA takes on the way up: the last bridge that gives it one stands for it from here on.
+    let from = (node.f.realDma === undefined ? undefined : this.fabric.byBdf.get(node.f.realDma)) ?? node;
+    if (from !== node && has(from))
+      return join(node, from, 'alias', from, [], `its DMA carries the requester ID of ${from.bdf} (VMD)`);
+    for (let bridge = from.parent; bridge; bridge = bridge.parent) {
+      const way = aliases(bridge);
+      if (way === 'stop') break;
+      if (way === 'none') continue;
+      if (has(bridge))
+        return join(
+          node,
+          bridge,
+          'alias',
+          bridge,
+          [],
+          `DMA from behind ${bridge.bdf} leaves it as ${aliasRequester(bridge)}: ${this.isolation(bridge).because}`,
+        );
+      from = bridge;
+    }
+
+    // 2. Up to where ACS keeps what is below from reaching anything else.
+    for (let bridge = from.parent; bridge; bridge = bridge.parent) {
+      const block = firstBlock(bridge);
+      if (!block) break;
+      from = bridge;
+      if (has(bridge)) {
+        const { because, lacks } = this.isolation(block);
+        return join(node, bridge, 'path', block, lacks, `${block.bdf} is above it and does not isolate: ${because}`);
+      }
+    }
+
+    // 3. Functions that share a requester ID, 4. then functions of the same device.
+    const visited = new Set<Node>();
+    return this.aliasGroup(node, from, run, visited, isolated) ?? this.functionGroup(node, from, run, visited, isolated);
+  }
+
+  private aliasGroup(
+    node: Node,
+    from: Node,
+    run: Run,
+    visited: Set<Node>,
+    isolated: (node: Node) => boolean,
+  ): { join: Join; to: Node } | undefined {
+    if (visited.has(from)) return undefined;
+    visited.add(from);
+    if (from !== node && run.groupOf.has(from)) return join(node, from, 'function', from, [], '');
+    for (const other of from.aliases) {
+      const to =
+        this.aliasGroup(node, other, run, visited, isolated)?.to ?? this.functionGroup(node, other, run, visited, isolated)?.to;
+      if (to)
+        return join(
+          node,
+          to,
+          'dma-alias',
+          other,
+          [],
+          `${from.bdf} and ${other.bdf} use one requester ID (a quirk of the device, or firmware says so)`,
+        );
+    }
+    return undefined;
+  }
+
+  private functionGroup(
+    node: Node,
+    from: Node,
+    run: Run,
+    visited: Set<Node>,
+    isolated: (node: Node) => boolean,
+  ): { join: Join; to: Node } | undefined {
+    const multifunction = from.multifunction && (!this.options.hotAdded || from.f.multifunction !== false);
+    if (!multifunction || isolated(from)) return undefined;
+    for (const mate of from.mates) {
+      if (isolated(mate)) continue;
+      const to = this.aliasGroup(node, mate, run, visited, isolated)?.to;
+      if (!to) continue;
+      const { because, lacks } = this.isolation(from);
+      const other = this.isolation(mate);
+      const both = lacks.filter((bit) => other.lacks.includes(bit));
+      const says =
+        because === other.because
+          ? `${from.bdf} and ${mate.bdf} are functions of one device that can reach each other: of each, ${because}`
+          : `${from.bdf} and ${mate.bdf} are functions of one device that can reach each other: of the first, ${because}; of the second, ${other.because}`;
+      return join(node, to, 'function', from, both.length > 0 ? both : lacks, says);
+    }
+    return undefined;
+  }
+}
+
+function join(node: Node, to: Node, by: Join['by'], at: Node, lacks: AcsBit[], because: string): { join: Join; to: Node } {
+  return { join: { bdf: node.bdf, with: to.bdf, by, at: at.bdf, lacks, because }, to };
+}

@@ -1,0 +1,152 @@
+import {
+  acsOf,
+  type Config,
+  EXTENDED,
+  express2Of,
+  expressOf,
+  findCapability,
+  formatBdf,
+  parseBdf,
+  portType,
+  readConfig,
+  sriovOf,
+  vfAddresses,
+} from '../../pci/index.ts';
+import type { AcsRegisters, Topology, TopologyFunction, VfFacts } from './topology.ts';
+
+/** A function as a host shows it. */
+export interface ConfiguredFunction {
+  bdf: string;
+  /** As much of configuration space as could be read: nothing, 64, 256 or 4096 bytes. */
+  config?: Uint8Array;
+  /** Its place in the tree: `/sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0`. Without it, places follow from bus numbers. */
+  path?: string;
+  /** As sysfs says them; they stand above configuration space, which has none in a VF. */
+  vendor?: number;
+  device?: number;
+  class?: number;
+  physfn?: string;
+  covered?: boolean;
+  coveredBecause?: string;
+  aliases?: readonly number[];
+}
+
+/** From 256 bytes on the capabilities of conventional PCI are there; extended ones need all. */
+const LEGACY = 256;
+const ALL = 4096;
+/** Of the ACS capability, where some ports of Intel have their control register. */
+const ACS_CONTROL_AT_8 = 8;
+/** VMD puts what is behind it into domains above those of firmware. Linux drivers/pci/controller/vmd.c. */
+const VMD_DOMAINS = 0x10000;
+
+/** What configuration space tells about the groups of a machine. */
+export function topologyOf(functions: readonly ConfiguredFunction[], more: { ivrs?: boolean } = {}): Topology {
+  const found = functions.map(functionOf);
+  return { functions: withVfs(found), ...more };
+}
+
+function functionOf(given: ConfiguredFunction): TopologyFunction {
+  const { bdf, config: bytes, path, vendor, device, physfn } = given;
+  const config = bytes === undefined ? undefined : readConfig(bytes);
+  const f: TopologyFunction = { bdf };
+  const answers = config !== undefined && !config.findings.some(({ is }) => is === 'absent');
+  const known = answers && config.vendor !== 0xffff ? config : undefined;
+  assign(f, 'vendor', vendor ?? known?.vendor);
+  assign(f, 'device', device ?? known?.device);
+  assign(f, 'class', given.class ?? known?.classCode);
+  assign(f, 'subsystem', known?.subsystem);
+  assign(f, 'physfn', physfn);
+  assign(f, 'covered', given.covered);
+  assign(f, 'coveredBecause', given.coveredBecause);
+  assign(f, 'aliases', given.aliases);
+  if (path !== undefined) placeIn(f, path);
+  if (!answers) return f;
+  f.multifunction = config.multiFunction;
+  if (config.bridge) f.buses = { secondary: config.bridge.secondary, subordinate: config.bridge.subordinate };
+  const port = portOf(config);
+  assign(f, 'port', port);
+  if (port === undefined) return f;
+  const legacy = port === 'conventional';
+  assign(f, 'acs', legacy ? 'none' : acsRegisters(config));
+  assign(f, 'sriov', legacy ? 'none' : vfFacts(config));
+  const express2 = express2Of(config);
+  if (express2) f.ariForwarding = express2.ARIForwardingEnable === 1;
+  return f;
+}
+
+function assign<K extends keyof TopologyFunction>(f: TopologyFunction, key: K, value: TopologyFunction[K] | undefined): void {
+  if (value !== undefined) f[key] = value;
+}
+
+/** Bridges above are in the path; a VF stands there beside its PF. */
+function placeIn(f: TopologyFunction, path: string): void {
+  const above = path.split('/').filter((part) => parseBdf(part));
+  const own = above.pop();
+  if (own === undefined) return;
+  const bridge = above.at(-1);
+  const domain = parseBdf(own)!.domain;
+  // Where the domain changes stands VMD: what is behind it is on a root bus of its own.
+  if (bridge !== undefined && parseBdf(bridge)!.domain !== domain) f.above = null;
+  else f.above = bridge ?? null;
+  const vmd = above.findLast((one) => parseBdf(one)!.domain !== domain);
+  if (domain >= VMD_DOMAINS && vmd !== undefined) f.realDma = vmd;
+}
+
+function portOf(config: Config): TopologyFunction['port'] {
+  if (expressOf(config)) return portType(config) ?? 'other';
+  // No capabilities at all can be told from the header alone.
+  if (config.header.CapabilitiesList === 0) return 'conventional';
+  const cut = config.length < LEGACY || config.findings.some(({ is, offset }) => is === 'short' && offset < LEGACY);
+  return cut ? undefined : 'conventional';
+}
+
+function acsRegisters(config: Config): AcsRegisters | 'none' | undefined {
+  const acs = acsOf(config);
+  if (!acs) return extendedMissing(config) ? undefined : 'none';
+  const at = findCapability(config, EXTENDED.ACS, true)!.offset;
+  const { view } = config;
+  return {
+    capability: view.getUint16(at + 4, true),
+    control: view.getUint16(at + 6, true),
+    unread: 0,
+    ...(at + ACS_CONTROL_AT_8 + 4 <= view.byteLength && { controlAt8: view.getUint32(at + ACS_CONTROL_AT_8, true) }),
+  };
+}
+
+function vfFacts(config: Config): VfFacts | 'none' | undefined {
+  const sriov = sriovOf(config);
+  if (!sriov) return extendedMissing(config) ? undefined : 'none';
+  return {
+    numVFs: sriov.VFEnable ? sriov.NumVFs : 0,
+    totalVFs: sriov.TotalVFs,
+    firstVFOffset: sriov.FirstVFOffset,
+    vfStride: sriov.VFStride,
+    vfDevice: sriov.VFDeviceID,
+  };
+}
+
+function extendedMissing(config: Config): boolean {
+  return config.length < ALL || config.findings.some(({ is, offset }) => is === 'short' && offset >= LEGACY);
+}
+
+/** VFs that exist are known by their PF where nobody said whose they are. */
+export function withVfs(functions: readonly TopologyFunction[]): TopologyFunction[] {
+  const pfOf = new Map<string, TopologyFunction>();
+  for (const pf of functions) {
+    if (pf.sriov === undefined || pf.sriov === 'none') continue;
+    const { numVFs, firstVFOffset: FirstVFOffset, vfStride: VFStride } = pf.sriov;
+    if (FirstVFOffset === undefined || VFStride === undefined) continue;
+    for (const vf of vfAddresses(parseBdf(pf.bdf)!, { FirstVFOffset, VFStride }, numVFs)) pfOf.set(formatBdf(vf), pf);
+  }
+  return functions.map((f) => {
+    const pf = f.physfn === undefined ? pfOf.get(f.bdf) : undefined;
+    if (!pf || pf === f) return f;
+    return { ...f, physfn: pf.bdf, ...lent(pf) };
+  });
+}
+
+/** What a VF does not say itself: it has the vendor of its PF. PCIe 6.0 §9.3.4.1. */
+function lent(pf: TopologyFunction): Partial<TopologyFunction> {
+  const device = pf.sriov === undefined || pf.sriov === 'none' ? undefined : pf.sriov.vfDevice;
+  return { ...(pf.vendor !== undefined && { vendor: pf.vendor }), ...(device !== undefined && { device }) };
+}
