@@ -132,6 +132,8 @@ export class Grouping {
     for (const one of [...about, ...mates.slice(0, 8)]) {
       const { isolated, because } = this.isolation(one);
       if (isolated === undefined) seen.add(`${one.bdf}: ${because}`);
+      else if (aliasingOf(one) === 'unknown')
+        seen.add(`${one.bdf}: whether it is PCI Express or conventional PCI could not be read`);
       if (one.aliasUnknown)
         seen.add(`${one.bdf}: it is not known which device it is, and quirks of the kernel may give it another requester ID`);
       if (seen.size >= 8) break;
