@@ -234,7 +234,10 @@ function readLine(found: ListedFunction, line: string, at: number, find: (line: 
     found.buses = { primary, secondary, subordinate };
     return;
   }
-  if (/^Bus: /.test(line)) return void find(at, 'the bus numbers of the bridge are not complete');
+  if (/^Bus: /.test(line)) {
+    find(at, 'the bus numbers of the bridge are not complete');
+    return;
+  }
   const subsystem = /^Subsystem: .*?\[?([0-9a-f]{4}):([0-9a-f]{4})\]?$/i.exec(line);
   if (subsystem) {
     found.subsystem = { vendor: Number.parseInt(subsystem[1]!, 16), device: Number.parseInt(subsystem[2]!, 16) };

@@ -40,7 +40,7 @@ function applyOne(topology: Topology, change: Change): Changed {
       return setAcs(topology, change.bdf, change.on);
     case 'ari':
       return ariOff(topology);
-    default:
+    case 'move':
       return move(topology, change.bdf, change.to);
   }
 }

@@ -99,9 +99,13 @@ function standardIsolation(node: Node, multifunction: boolean): Isolation {
       return registers(acs);
     case 'other':
       return { isolated: true, because: 'the kernel asks no ACS of its kind', lacks: [] };
-    default:
-      return multifunction ? registers(acs) : { isolated: true, because: 'it is the only function of its device', lacks: [] };
+    case 'endpoint':
+    case 'legacyEndpoint':
+    case 'upstreamPort':
+    case 'integratedEndpoint':
+      break;
   }
+  return multifunction ? registers(acs) : { isolated: true, because: 'it is the only function of its device', lacks: [] };
 }
 
 function registers(acs: AcsRegisters | 'none' | undefined): Isolation {
@@ -131,16 +135,8 @@ export type Aliasing = 'none' | 'alias' | 'stop' | 'unknown';
 export function aliasingOf({ f }: Node): Aliasing {
   const rows = f.vendor === undefined ? [] : (BRIDGES_OF.get(f.vendor) ?? []);
   if (rows.some((row) => row.is === 'translation-root' && rowMatches(row, f))) return 'stop';
-  switch (f.port) {
-    case undefined:
-      return 'unknown';
-    case 'conventional':
-    case 'bridgeToPci':
-    case 'bridgeFromPci':
-      return 'alias';
-    default:
-      return 'none';
-  }
+  if (f.port === undefined) return 'unknown';
+  return f.port === 'conventional' || f.port === 'bridgeToPci' || f.port === 'bridgeFromPci' ? 'alias' : 'none';
 }
 
 /** The requester ID that DMA from below carries when it leaves an aliasing bridge: `subordinate:00.0`, or of the bridge. */
