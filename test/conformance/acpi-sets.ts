@@ -1,6 +1,7 @@
 import { acpiDmar } from './acpi-dmar.ts';
+import { acpiIvrs } from './acpi-ivrs.ts';
 import { acpiMcfg } from './acpi-mcfg.ts';
 import type { ConformanceSet } from './set.ts';
 
 /** Tables of firmware. */
-export const ACPI: readonly ConformanceSet[] = [acpiDmar, acpiMcfg];
+export const ACPI: readonly ConformanceSet[] = [acpiDmar, acpiIvrs, acpiMcfg];
