@@ -1,5 +1,5 @@
 import { type Host, HostError } from '../host/host.ts';
-import { readPicture } from '../host/picture.ts';
+import { type Picture, readPicture } from '../host/picture.ts';
 import { readQemu } from '../qemu/index.ts';
 import { claimedFunctions, readJournal, stateOf } from './journal.ts';
 import type { PlanInput, Planned, Refusal } from './plan.ts';
@@ -22,7 +22,22 @@ const OVMF: readonly { code: string; vars: string }[] = [
 export async function readAndPlan(host: Host, spec: VmSpec, specFile: string, stateFolder: string): Promise<Planned> {
   const already = await refuseApplied(host, spec.name, specFile, stateFolder);
   if (already !== undefined) return { refusals: [already] };
-  const [picture, qemu] = await Promise.all([readPicture(host), readQemu(host.hypervisor)]);
+  return plan(await readPlanInput(host, spec, specFile, stateFolder));
+}
+
+/**
+ * Reads what a plan needs of a host.
+ * @param seen the host as it was read already; it is read anew when absent
+ * @throws HostError when the host cannot be read or QEMU is missing; JournalError when a journal of that name is damaged
+ */
+export async function readPlanInput(
+  host: Host,
+  spec: VmSpec,
+  specFile: string,
+  stateFolder: string,
+  seen?: Picture,
+): Promise<PlanInput> {
+  const [picture, qemu] = await Promise.all([seen ?? readPicture(host), readQemu(host.hypervisor)]);
   const missingFiles: string[] = [];
   for (const file of [spec.disk, spec.kernel, spec.initrd])
     if (file !== undefined && !(await isThere(host, file))) missingFiles.push(file);
@@ -32,7 +47,7 @@ export async function readAndPlan(host: Host, spec: VmSpec, specFile: string, st
     for (const ovmf of OVMF)
       if (input.ovmf === undefined && (await isThere(host, ovmf.code)) && (await isThere(host, ovmf.vars))) input.ovmf = ovmf;
   }
-  return plan(input);
+  return input;
 }
 
 /** A record of a host does not know the files of a VM: they are taken to be there, as they must be when it is applied. */
