@@ -1,7 +1,9 @@
+export * from './address-window.ts';
 export type * from './calculation.ts';
 export * from './chains.ts';
 export * from './dma-entries.ts';
 export * from './ioctls.ts';
+export * from './iova.ts';
 export * from './memlock.ts';
 export * from './refusals.ts';
 export * from './structures.ts';

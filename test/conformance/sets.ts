@@ -1,9 +1,10 @@
 import { ACPI } from './acpi-sets.ts';
 import { captureGroups, captureVfs } from './captures.ts';
 import { groupsSet } from './groups.ts';
+import { IOVA } from './iova.ts';
 import { MEMLOCK } from './memlock.ts';
 import type { ConformanceSet } from './set.ts';
 import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
-export const SETS: readonly ConformanceSet[] = [XRD, MEMLOCK, ...ACPI, groupsSet, captureGroups, captureVfs];
+export const SETS: readonly ConformanceSet[] = [XRD, MEMLOCK, IOVA, ...ACPI, groupsSet, captureGroups, captureVfs];
