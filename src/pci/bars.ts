@@ -56,6 +56,14 @@ export function barsOf(config: Config): Bar[] {
   return layout === 'type1' ? decodeBars([Type1Header.get.BAR0(view, 0), Type1Header.get.BAR1(view, 0)]) : [];
 }
 
+/** Place of the expansion ROM; undefined when the register reads as zero or the layout has none. PCIe 6.0 §7.5.1.2.4. */
+export function romOf({ view, layout }: Config): { base: number; enabled: boolean } | undefined {
+  if (layout !== 'type0' && layout !== 'type1') return undefined;
+  const { get } = layout === 'type0' ? Type0Header : Type1Header;
+  const register = get.ExpansionROMBaseAddress(view, 0);
+  return register === 0 ? undefined : { base: (register & ~0x7ff) >>> 0, enabled: (register & 1) === 1 };
+}
+
 // Linux include/linux/ioport.h
 const IORESOURCE_IO = 0x100;
 const IORESOURCE_MEM = 0x200;

@@ -3,29 +3,22 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { anyValue, roundTrip } from '../../test/entries.ts';
 import type { Entry, Fields } from '../bits/index.ts';
+import * as pci from './index.ts';
 import {
   Acs,
-  AdvancedFeatures,
-  Ari,
-  BridgeSubsystem,
   barsOf,
-  CapabilityHeader,
   CommonHeader,
   capabilityName,
   EXTENDED,
   ExtendedCapabilityHeader,
   findCapability,
   hasFlr,
-  Msi,
   Msix,
   PciExpress,
-  PciExpress2,
-  PowerManagement,
   readConfig,
   Sriov,
   sriovOf,
   Type0Header,
-  Type1Header,
 } from './index.ts';
 
 /** An endpoint with a PCI Express Capability at 40h, MSI-X at 80h, SR-IOV at 100h and ACS at 160h. */
@@ -60,9 +53,9 @@ test('an endpoint with extended space shows both chains', () => {
 test('256 bytes show the first chain; a chain that is cut is a finding, and one not begun is none', () => {
   assert.deepEqual(shown(endpoint(256)), ['40 PCI Express', '80 MSI-X']);
   assert.deepEqual(found(endpoint(256)), []);
-  assert.deepEqual(found(endpoint(0x150)), ['short 160']);
+  assert.deepEqual(found(endpoint(0x150)), ['short 102']);
   assert.equal(sriovOf(readConfig(endpoint(0x130))!), undefined, 'a structure that is cut is not decoded');
-  assert.deepEqual(found(endpoint(0x60)), ['short 80', 'short 40']);
+  assert.deepEqual(found(endpoint(0x60)), ['short 41', 'short 40']);
 });
 
 test('64 bytes, all that may be read without privilege, show the header and say what is missing', () => {
@@ -177,8 +170,11 @@ test('no bytes make the walk throw or hang, and what it lists lies inside what w
 });
 
 test('every PCI structure keeps every value it can hold', () => {
-  const all = [CommonHeader, Type0Header, Type1Header, CapabilityHeader, ExtendedCapabilityHeader, PowerManagement, Msi, Msix];
-  const more = [PciExpress, PciExpress2, AdvancedFeatures, BridgeSubsystem, Acs, Ari, Sriov];
-  for (const one of [...all, ...more] as unknown as Entry<Fields>[])
-    fc.assert(fc.property(anyValue(one), (value) => assert.deepEqual(roundTrip(one, value), value)));
+  const all = Object.values(pci).filter((one) => typeof one === 'object' && 'encode' in one) as unknown as Entry<Fields>[];
+  assert.ok(all.length > 60, `${all.length}`);
+  for (const one of all)
+    fc.assert(
+      fc.property(anyValue(one), (value) => assert.deepEqual(roundTrip(one, value), value)),
+      { seed: 1, numRuns: 40 },
+    );
 });

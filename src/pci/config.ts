@@ -21,7 +21,7 @@ export interface ConfigFinding {
     /** A capability that begins inside another. */
     | 'overlap'
     | 'bad-value';
-  /** Byte that it is about. */
+  /** Byte that it is about: always one that was read. */
   offset: number;
   says: string;
 }
@@ -58,6 +58,7 @@ export interface Config {
   readonly multiFunction: boolean;
   /** Undefined where the header has no place for it and no capability says it. */
   readonly subsystem: { vendor: number; device: number } | undefined;
+  /** Of a bridge to PCI or to CardBus. */
   readonly bridge: Bridge | undefined;
   /** In the order of the chain, the extended ones after the others. */
   readonly capabilities: readonly Capability[];
@@ -67,6 +68,8 @@ export interface Config {
 const HEADER = 64;
 const EXTENDED_START = 256;
 const EXTENDED_END = 4096;
+/** PC Card 8.0 §4.5.2. */
+const CARDBUS_SUBSYSTEM = 0x40;
 
 /**
  * Reads configuration space of any length: what is missing, looped or broken becomes a finding and the rest is still told.
@@ -87,9 +90,10 @@ export function readConfig(bytes: Uint8Array): Config | undefined {
 
   const capabilities: Capability[] = [];
   if (!absent && header.CapabilitiesList && layout) {
+    const pointer = layout === 'cardBus' ? 0x14 : 0x34;
     if (bytes.length === HEADER)
-      findings.push({ is: 'short', offset: HEADER, says: 'only the header was read: reading capabilities needs privilege' });
-    else walkCapabilities(view, layout === 'cardBus' ? 0x14 : 0x34, capabilities, findings);
+      findings.push({ is: 'short', offset: pointer, says: 'only the header was read: reading capabilities needs privilege' });
+    else walkCapabilities(view, pointer, capabilities, findings);
     // Without one of these two there is no extended space, and bridges may show the first 256 bytes again in its place.
     if (capabilities.some(({ id }) => id === CAPABILITY.EXP || id === CAPABILITY.PCIX))
       walkExtended(view, capabilities, findings);
@@ -107,7 +111,7 @@ export function readConfig(bytes: Uint8Array): Config | undefined {
     layout: layout ?? 'unknown',
     multiFunction: header.MultiFunctionDevice === 1,
     subsystem: undefined,
-    bridge: layout === 'type1' ? bridgeOf(view) : undefined,
+    bridge: layout === 'type1' || layout === 'cardBus' ? bridgeOf(view) : undefined,
     capabilities,
     findings,
   };
@@ -153,7 +157,7 @@ function walkCapabilities(view: DataView, first: number, capabilities: Capabilit
     if (at + CapabilityHeader.bytes > end)
       return void findings.push({
         is: 'short',
-        offset: at,
+        offset: from,
         says: `the next capability is at ${hex(at)}, and only ${end} bytes were read`,
       });
     if (seen.has(at)) return void findings.push({ is: 'loop', offset: from, says: `points back to ${hex(at)}` });
@@ -176,7 +180,7 @@ function walkExtended(view: DataView, capabilities: Capability[], findings: Conf
       if (at !== EXTENDED_START)
         findings.push({
           is: 'short',
-          offset: at,
+          offset: from,
           says: `the next capability is at ${hex(at)}, and only ${view.byteLength} bytes were read`,
         });
       return;
@@ -237,6 +241,7 @@ function checkBodies(view: DataView, capabilities: readonly Capability[], findin
   }
 }
 
+/** The bus numbers stand at the same place in the header of a CardBus bridge. PC Card 8.0 §4.5.2. */
 function bridgeOf(view: DataView): Bridge {
   const { PrimaryBusNumber, SecondaryBusNumber, SubordinateBusNumber } = Type1Header.get;
   return {
@@ -249,6 +254,11 @@ function bridgeOf(view: DataView): Bridge {
 function subsystemOf(config: Config): { vendor: number; device: number } | undefined {
   if (config.layout === 'type0') {
     return { vendor: Type0Header.get.SubsystemVendorID(config.view, 0), device: Type0Header.get.SubsystemID(config.view, 0) };
+  }
+  if (config.layout === 'cardBus') {
+    if (config.length < CARDBUS_SUBSYSTEM + 4) return undefined;
+    const vendor = config.view.getUint16(CARDBUS_SUBSYSTEM, true);
+    return { vendor, device: config.view.getUint16(CARDBUS_SUBSYSTEM + 2, true) };
   }
   const ids = decodeCapability(config, CAPABILITY.SSVID, BridgeSubsystem);
   return ids && { vendor: ids.SSVID, device: ids.SSID };

@@ -1,6 +1,44 @@
 import { bit, entry, field, hexField, reserved, u8 } from '../bits/entry.ts';
 import { capabilityHeader } from './capabilities.ts';
 
+/** Of AGP 2.0 and 3.0, whose AGP3 mode gives the rates another meaning. */
+export const Agp = entry(
+  'AGP Capability',
+  { source: 'AGP 3.0 §6.3', bits: 96 },
+  {
+    ...capabilityHeader,
+    MinorRevision: field(19, 16, 'Minor Revision'),
+    MajorRevision: field(23, 20, 'Major Revision'),
+    RSVD_24: reserved(31, 24),
+    RateSupported: hexField(34, 32, 'Rates Supported'),
+    AGP3Mode: bit(35, 'AGP 3.0 Mode'),
+    FastWriteSupported: bit(36, 'Fast Write Supported'),
+    Over4GSupported: bit(37, 'Addresses above 4 GB Supported'),
+    HTRANS: bit(38, 'HTRANS#'),
+    GART64Supported: bit(39, '64-bit GART Entries Supported'),
+    ITACoherent: bit(40, 'In-Aperture Accesses Coherent'),
+    SBASupported: bit(41, 'Sideband Addressing Supported'),
+    CalibrationCycle: field(44, 42, 'Calibration Cycle'),
+    OptimumRequestSize: field(47, 45, 'Optimum Asynchronous Request Size'),
+    IsochronousSupported: bit(48, 'Isochronous Supported'),
+    RSVD_49: reserved(55, 49),
+    /** One less than the requests. */
+    RequestQueue: field(63, 56, 'Request Queue Depth'),
+    Rate: hexField(66, 64, 'Rate'),
+    RSVD_67: reserved(67),
+    FastWriteEnable: bit(68, 'Fast Write Enable'),
+    Over4GEnable: bit(69, 'Addresses above 4 GB Enable'),
+    RSVD_70: reserved(70),
+    GART64Enable: bit(71, '64-bit GART Entries Enable'),
+    AGPEnable: bit(72, 'AGP Enable'),
+    SBAEnable: bit(73, 'Sideband Addressing Enable'),
+    ProgrammedCalibrationCycle: field(76, 74, 'Programmed Calibration Cycle'),
+    ProgrammedRequestSize: field(79, 77, 'Programmed Asynchronous Request Size'),
+    RSVD_80: reserved(87, 80),
+    ProgrammedRequestQueue: field(95, 88, 'Programmed Request Queue Depth'),
+  },
+);
+
 export const VitalProductData = entry(
   'VPD Capability',
   { source: 'PCIe 6.0 §7.9.18', bits: 64 },

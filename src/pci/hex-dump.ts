@@ -12,7 +12,7 @@ export interface DumpedFunction {
 
 /** A line of a dump that is not as lspci prints it. */
 export interface DumpFinding {
-  is: 'malformed' | 'short-row' | 'out-of-order' | 'repeated';
+  is: 'malformed' | 'short-row' | 'out-of-order' | 'repeated' | 'incomplete';
   /** Counted from 1. */
   line: number;
   says: string;

@@ -4,6 +4,7 @@ export * from './capabilities.ts';
 export * from './class.ts';
 export * from './config.ts';
 export * from './conventional.ts';
+export * from './describe.ts';
 export * from './errors.ts';
 export * from './express.ts';
 export * from './fabric.ts';

@@ -13,6 +13,7 @@ import {
   PowerManagement,
 } from './capabilities.ts';
 import {
+  Agp,
   DebugPort,
   HyperTransport,
   HyperTransportMsi,
@@ -145,11 +146,15 @@ function hyperTransport(at: number, { view }: Surroundings): Part[] {
   return [part(HyperTransportMsi, at), ...address];
 }
 
-const VIRTIO_VENDOR = 0x1af4;
+/** Virtio 1.2 §4.1.2. */
+function isVirtio(view: DataView): boolean {
+  const device = CommonHeader.get.DeviceID(view, 0);
+  return CommonHeader.get.VendorID(view, 0) === 0x1af4 && device >= 0x1000 && device <= 0x107f;
+}
 
 function vendorSpecific(at: number, { view }: Surroundings): Part[] {
   const length = VendorSpecific.fits(view, at) ? VendorSpecific.get.CapabilityLength(view, at) : 0;
-  if (CommonHeader.get.VendorID(view, 0) !== VIRTIO_VENDOR || length < VirtioStructure.bytes) return [part(VendorSpecific, at)];
+  if (!isVirtio(view) || length < VirtioStructure.bytes) return [part(VendorSpecific, at)];
   const parts = [part(VirtioStructure, at)];
   if (!VirtioStructure.fits(view, at)) return parts;
   const type = VirtioStructure.get.cfg_type(view, at);
@@ -228,6 +233,7 @@ function resizableBars(at: number, around: Surroundings): Part[] {
 
 const CONVENTIONAL_LAYOUTS: { readonly [id: number]: Layout } = {
   [CAPABILITY.PM]: only(PowerManagement),
+  [CAPABILITY.AGP]: only(Agp),
   [CAPABILITY.VPD]: only(VitalProductData),
   [CAPABILITY.SLOTID]: only(SlotIdentification),
   [CAPABILITY.MSI]: msi,

@@ -4,8 +4,8 @@ import { Type1Header } from './header.ts';
 /** A range of addresses that a bridge passes down. */
 export interface Window {
   space: 'io' | 'memory' | 'prefetchable';
-  /** Bits of address that it can hold; undefined when base and limit name different types, or one that is not defined. */
-  width: 16 | 32 | 64 | undefined;
+  /** Bits of address that it can hold; absent when base and limit name different types, or one that is not defined. */
+  width?: 16 | 32 | 64;
   base: number;
   /** The last address. Below `base` when the window is closed. */
   limit: number;
@@ -28,19 +28,19 @@ export function windowsOf({ view, layout }: Config): Window[] {
   return [
     {
       space: 'io',
-      width: typesAgree(ioBase, ioLimit, 1) ? (io32 ? 32 : 16) : undefined,
+      ...(typesAgree(ioBase, ioLimit, 1) && { width: io32 ? 32 : 16 }),
       base: (ioBase & 0xf0) * 0x100 + (io32 ? get.IOBaseUpper16(view, 0) * 0x10000 : 0),
       limit: (ioLimit & 0xf0) * 0x100 + 0xfff + (io32 ? get.IOLimitUpper16(view, 0) * 0x10000 : 0),
     },
     {
       space: 'memory',
-      width: typesAgree(memoryBase, memoryLimit, 0) ? 32 : undefined,
+      ...(typesAgree(memoryBase, memoryLimit, 0) && { width: 32 }),
       base: (memoryBase & 0xfff0) * 0x10000,
       limit: (memoryLimit & 0xfff0) * 0x10000 + 0xfffff,
     },
     {
       space: 'prefetchable',
-      width: typesAgree(prefetchBase, prefetchLimit, 1) ? (prefetch64 ? 64 : 32) : undefined,
+      ...(typesAgree(prefetchBase, prefetchLimit, 1) && { width: prefetch64 ? 64 : 32 }),
       base: (prefetchBase & 0xfff0) * 0x10000 + (prefetch64 ? get.PrefetchableBaseUpper32(view, 0) * 2 ** 32 : 0),
       limit: (prefetchLimit & 0xfff0) * 0x10000 + 0xfffff + (prefetch64 ? get.PrefetchableLimitUpper32(view, 0) * 2 ** 32 : 0),
     },

@@ -3,8 +3,19 @@ import { captureGroups, captureVfs } from './captures.ts';
 import { groupsSet } from './groups.ts';
 import { IOVA } from './iova.ts';
 import { MEMLOCK } from './memlock.ts';
+import { pciCapabilities, pciHeaders } from './pci.ts';
 import type { ConformanceSet } from './set.ts';
 import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
-export const SETS: readonly ConformanceSet[] = [XRD, MEMLOCK, IOVA, ...ACPI, groupsSet, captureGroups, captureVfs];
+export const SETS: readonly ConformanceSet[] = [
+  XRD,
+  MEMLOCK,
+  IOVA,
+  ...ACPI,
+  groupsSet,
+  captureGroups,
+  captureVfs,
+  pciHeaders,
+  pciCapabilities,
+];
