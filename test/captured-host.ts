@@ -1,5 +1,5 @@
 import { fromHex } from '../src/bits/index.ts';
-import { type Host, HostError } from '../src/host/host.ts';
+import { type Host, HostError, type KernelLine } from '../src/host/host.ts';
 import { type Capture, type CapturedState, configOf } from './captures.ts';
 import { FOLDER, type Place, Tree, treeHost } from './tree-host.ts';
 
@@ -58,8 +58,10 @@ export function capturedHost(capture: Capture, state: CapturedState, more: { rea
   // The recorder was the init process.
   tree.add('/proc/self/status', 'Name:\tinit\nUid:\t0\t0\t0\t0\n');
   for (const [path, place] of Object.entries(more)) tree.add(path, place);
+  const host = treeHost(tree);
   return treeHost(tree, {
     name: `${capture.name} ${state.label}`,
+    files: { ...host.files, kernelLog: async () => logUntil(capture, state) },
     links: {
       list: async () => {
         throw new HostError('network interfaces', 'were not recorded', 'EOPNOTSUPP');
@@ -68,6 +70,17 @@ export function capturedHost(capture: Capture, state: CapturedState, more: { rea
       setVf: async (name) => readOnly(name),
     },
   });
+}
+
+/** The lines of the kernel log up to that moment; of the recorder's choice, which has all about PCI, IOMMU and VFIO. */
+function logUntil(capture: Capture, state: CapturedState): KernelLine[] {
+  return capture.states
+    .slice(0, capture.states.indexOf(state) + 1)
+    .flatMap(({ dmesg }) => dmesg)
+    .flatMap((line) => {
+      const [, seconds, text] = /^\[ *(\d+\.\d+)\] (.*)$/.exec(line) ?? [];
+      return seconds === undefined || text === undefined ? [] : { at: Math.round(Number(seconds) * 1e6), level: 6, text };
+    });
 }
 
 function readOnly(what: string): never {

@@ -1,5 +1,5 @@
 /** One word of the kernel's command line: `name=value`, or a bare name with an empty value. */
-export interface BootOption {
+export interface BootWord {
   /** With `_` for `-`. */
   name: string;
   value: string;
@@ -11,8 +11,8 @@ export interface BootOption {
  * Options on the kernel's command line in their order. The kernel takes `-` for `_`, keeps blanks inside double quotes, and
  * leaves what follows `--` to init. Source: Linux Documentation/admin-guide/kernel-parameters.rst.
  */
-export function bootOptions(cmdline: string): BootOption[] {
-  const found: BootOption[] = [];
+export function bootWords(cmdline: string): BootWord[] {
+  const found: BootWord[] = [];
   for (const word of cmdline.match(/(?:"[^"]*"|[^\s"])+/g) ?? []) {
     if (word === '--') break;
     const text = word.replaceAll('"', '');
@@ -25,7 +25,7 @@ export function bootOptions(cmdline: string): BootOption[] {
 
 /** Values of an option in their order: `intremap=nosid,off` has `nosid` and `off`. */
 export function optionValues(cmdline: string, name: string): string[] {
-  return bootOptions(cmdline)
+  return bootWords(cmdline)
     .filter((option) => option.name === name.replaceAll('-', '_'))
     .flatMap(({ value }) => value.split(','));
 }
@@ -36,7 +36,7 @@ export function optionValues(cmdline: string, name: string): string[] {
  */
 export function defaultDomainOption(cmdline: string): { option: string; identity: boolean } | undefined {
   let last: { option: string; identity: boolean } | undefined;
-  for (const { name, value } of bootOptions(cmdline)) {
+  for (const { name, value } of bootWords(cmdline)) {
     if (name === 'iommu') {
       for (const part of value.split(',')) {
         if (part.startsWith('pt')) last = { option: 'iommu=pt', identity: true };

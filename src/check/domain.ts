@@ -1,7 +1,7 @@
 import type { PciFunction } from '../host/functions.ts';
 import type { IommuUnit } from '../host/iommu.ts';
 import { groupNumbered, type Picture, unitNamed } from '../host/picture.ts';
-import { optionValues } from './cmdline.ts';
+import { defaultDomainOption, optionValues } from './cmdline.ts';
 import { kernelAtLeast, kernelConfig } from './facts.ts';
 import { registersOf } from './units.ts';
 
@@ -61,14 +61,8 @@ export function isUntrusted(found: PciFunction): boolean {
 
 /** What makes pass-through the default for trusted functions, or undefined. The last option counts. */
 function passThroughBecause(picture: Picture): string | undefined {
-  let last: { on: boolean; text: string } | undefined;
-  // The two names are parsed in the order in which they stand.
-  for (const word of picture.system.cmdline.split(/\s+/)) {
-    for (const value of optionValues(word, 'iommu.passthrough')) last = { on: isYes(value), text: word };
-    for (const value of optionValues(word, 'iommu'))
-      if (value.startsWith('pt') || value.startsWith('nopt')) last = { on: value.startsWith('pt'), text: word };
-  }
-  if (last !== undefined) return last.on ? `${last.text} makes pass-through the default` : undefined;
+  const said = defaultDomainOption(picture.system.cmdline);
+  if (said !== undefined) return said.identity ? `${said.option} makes pass-through the default` : undefined;
   return kernelConfig(picture, 'CONFIG_IOMMU_DEFAULT_PASSTHROUGH') === 'y'
     ? 'the kernel was built with pass-through as its default'
     : undefined;

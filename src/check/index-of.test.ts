@@ -14,6 +14,6 @@ test('a picture is indexed once, and VFs and siblings are found by slot and by t
   assert.deepEqual(named(index.below.get('/sys/devices/pci0000:00/0000:00:01.0')), named(functions.slice(1)));
   assert.deepEqual(named(index.below.get('/sys/devices/pci0000:00')), ['0000:00:01.0']);
   assert.deepEqual(named(index.ids.get('8086:0001')), named(functions));
-  assert.deepEqual(named(bridgesAbove(index, functions[1]!)), ['0000:00:01.0']);
-  assert.deepEqual(bridgesAbove(index, functions[0]!), []);
+  assert.deepEqual(named(bridgesAbove(picture, functions[1]!)), ['0000:00:01.0']);
+  assert.deepEqual(bridgesAbove(picture, functions[0]!), []);
 });

@@ -1,16 +1,14 @@
 import { type Dmar, type Place, readDmar } from '../acpi/index.ts';
 import type { PciFunction } from '../host/functions.ts';
-import type { IommuGroup, IommuUnit } from '../host/iommu.ts';
-import type { Picture } from '../host/picture.ts';
+import { functionOf, type Picture } from '../host/picture.ts';
 import type { Usage } from '../host/usage.ts';
 import { type Config, parseBdf, readConfig } from '../pci/index.ts';
 
-/** A picture by the keys that questions ask with, so that a question about one of thousands of functions costs no walk of all. */
+/**
+ * A picture by further keys that questions ask with, so that a question about one of thousands of functions costs no walk of
+ * all. What has a name of its own is found with `functionOf`, `groupNumbered` and `unitNamed`.
+ */
 export interface Index {
-  functions: ReadonlyMap<string, PciFunction>;
-  /** By number. */
-  groups: ReadonlyMap<number, IommuGroup>;
-  units: ReadonlyMap<string, IommuUnit>;
   /** By address without function number, as `0000:3b:00`. */
   slots: ReadonlyMap<string, readonly PciFunction[]>;
   /** By the path of the bridge or host bridge above: VFs count with their PF. */
@@ -33,9 +31,6 @@ export function indexOf(picture: Picture): Index {
   const table = picture.firmwareTables.find(({ signature }) => signature === 'DMAR');
   const dmar = table === undefined ? undefined : readDmar(table.bytes);
   const index: Index = {
-    functions: new Map(picture.functions.map((found) => [found.bdf, found])),
-    groups: new Map(picture.groups.map((group) => [group.number, group])),
-    units: new Map(picture.units.map((unit) => [unit.name, unit])),
     slots: gather(picture.functions, ({ bdf }) => slotOf(bdf)),
     below: gather(picture.functions, ({ path }) => pathAbove(path)),
     ids: gather(picture.functions, idsOf),
@@ -90,12 +85,12 @@ export function placeOf(found: PciFunction): Place | undefined {
 }
 
 /** Bridges above a function that are in the picture, the nearest first. */
-export function bridgesAbove(index: Index, found: PciFunction): PciFunction[] {
+export function bridgesAbove(picture: Picture, found: PciFunction): PciFunction[] {
   return found.path
     .split('/')
     .slice(0, -1)
     .reverse()
-    .flatMap((name) => index.functions.get(name) ?? []);
+    .flatMap((name) => functionOf(picture, name) ?? []);
 }
 
 function gather<T, K>(all: readonly T[], key: (one: T) => K | undefined): Map<K, T[]> {

@@ -1,3 +1,7 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { logLines, notApplicable, pass, unknown } from '../facts.ts';
+import { iommuState } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
 
 export const dmesgIommuEnabledLies: Problem = {
@@ -20,5 +24,28 @@ export const dmesgIommuEnabledLies: Problem = {
     'gh:NVIDIA/kubevirt-gpu-device-plugin#45 (AMD machine printing it)',
     'linux:drivers/iommu/intel/iommu.c intel_iommu_setup()',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Does the boot log speak of an IOMMU that does not work?', run: believable }],
 };
+
+function believable(picture: Picture): Verdict {
+  const { units, groups, system } = picture;
+  const state = iommuState(picture);
+  if (state.is === 'unread') return unknown(`the IOMMU groups could not be read: ${state.because}`);
+  if (state.is === 'on')
+    return pass(`the IOMMU works, whatever the log says: ${groups.length} groups exist`, {
+      where: '/sys/kernel/iommu_groups',
+      text: `${groups.length} groups`,
+    });
+  const said = logLines(picture, /DMAR: IOMMU enabled$/);
+  if (said === undefined) return unknown('the kernel log could not be read: look as root');
+  if (said.count === 0) return notApplicable('the line "DMAR: IOMMU enabled" is not in the log');
+  return {
+    is: 'fail',
+    because: `the log says "DMAR: IOMMU enabled", which the kernel prints when it meets intel_iommu=on on the command line; there are ${units.length} units and no groups`,
+    seen: [
+      ...said.lines,
+      { where: '/proc/cmdline', text: system.cmdline },
+      { where: '/sys/class/iommu', text: units.map(({ name }) => name).join(', ') || 'empty' },
+    ],
+  };
+}

@@ -1,3 +1,8 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Evidence, Verdict } from '../check.ts';
+import { optionValues } from '../cmdline.ts';
+import { configPath, kernelConfig, logLines, notApplicable, pass, remappedChips, unknown } from '../facts.ts';
+import { GROUPS, iommuState, TABLES } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
 
 export const iommuKernelOff: Problem = {
@@ -43,5 +48,80 @@ export const iommuKernelOff: Problem = {
     'linux:drivers/iommu/intel/iommu.c',
     'debian:/boot/config-6.1.0-56-amd64',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Does the kernel drive the units that firmware gives?', run: driven }],
 };
+
+function driven(picture: Picture): Verdict {
+  const { units, groups, system } = picture;
+  const state = iommuState(picture);
+  const read = [
+    { where: '/sys/class/iommu', text: units.map(({ name }) => name).join(', ') || 'empty' },
+    { where: GROUPS, text: `${groups.length} groups` },
+  ];
+  switch (state.is) {
+    case 'on':
+      return pass(`the kernel drives ${units.length} units, and functions are in ${groups.length} groups`, ...read);
+    case 'unread':
+      return unknown(`the IOMMU groups could not be read: ${state.because}`);
+    case 'hidden':
+      return {
+        ...unknown('no unit is driven, and whether firmware gives one could not be read: look as root'),
+        seen: [...read, ...state.tables.map(({ what, because }) => ({ where: what, text: because }))],
+      };
+    case 'no-group':
+    case 'no-driver':
+    case 'no-table':
+      return notApplicable('no unit of a DMAR or IVRS table is there to be turned on', ...read);
+    default:
+  }
+  const { because, fix, seen } = cause(picture, state.table, state.option);
+  // Interrupts are remapped whatever becomes of DMA: the boot log then speaks of DMAR though no group exists.
+  const chips = remappedChips(picture);
+  const remapped = chips?.is ? '; that interrupts are remapped is a matter of its own' : '';
+  return {
+    is: 'fail',
+    because: `firmware gives a ${state.table} table, and the kernel drives no unit: ${because}${remapped}`,
+    seen: [
+      ...read,
+      { where: `${TABLES}/${state.table}`, text: state.unreadable ?? 'there' },
+      { where: '/proc/cmdline', text: system.cmdline },
+      ...seen,
+      ...(chips?.is ? [chips.seen] : []),
+    ],
+    fix,
+  };
+}
+
+function cause(
+  picture: Picture,
+  table: 'DMAR' | 'IVRS',
+  option: string | undefined,
+): { because: string; fix: string[]; seen: Evidence[] } {
+  if (option !== undefined) return { because: `${option} is on the command line`, fix: [`boot without ${option}`], seen: [] };
+  const [driver, wanted] = table === 'DMAR' ? ['CONFIG_INTEL_IOMMU', 'intel_iommu'] : ['CONFIG_AMD_IOMMU', 'amd_iommu'];
+  const config = (name: string): Evidence => ({
+    where: configPath(picture.system.kernel),
+    text: `${name}=${kernelConfig(picture, name)}`,
+  });
+  if (kernelConfig(picture, driver) === 'n')
+    return { because: `it was built without ${driver}`, fix: [`boot a kernel with ${driver}`], seen: [config(driver)] };
+  const on = table === 'IVRS' || optionValues(picture.system.cmdline, wanted).some((value) => value.startsWith('on'));
+  if (on) {
+    const said = logLines(picture, table === 'DMAR' ? /^DMAR: / : /^AMD-Vi: /, 8);
+    return {
+      because: 'no option keeps it from that, so it gave up while booting',
+      fix: [`look for ${table === 'DMAR' ? 'DMAR' : 'AMD-Vi'} in the boot log`, 'firmware update'],
+      seen: said?.lines ?? [],
+    };
+  }
+  const byDefault = kernelConfig(picture, 'CONFIG_INTEL_IOMMU_DEFAULT_ON');
+  const confirm = 'confirm with /sys/class/iommu/*/devices, not with the boot log';
+  return {
+    because:
+      byDefault === 'n'
+        ? 'it was built to leave VT-d off, and intel_iommu=on is not on the command line'
+        : 'intel_iommu=on is not on the command line, and not every kernel turns VT-d on without it',
+    fix: ['boot with intel_iommu=on', confirm],
+    seen: byDefault === undefined ? [] : [config('CONFIG_INTEL_IOMMU_DEFAULT_ON')],
+  };
+}

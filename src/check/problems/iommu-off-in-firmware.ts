@@ -1,3 +1,7 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass, unknown } from '../facts.ts';
+import { iommuState, TABLES } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
 
 export const iommuOffInFirmware: Problem = {
@@ -49,5 +53,43 @@ export const iommuOffInFirmware: Problem = {
     'linux:drivers/iommu/intel/dmar.c',
     'qemu:hw/vfio/container.c',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Does firmware give a table of remapping units?', run: given }],
 };
+
+function given(picture: Picture): Verdict {
+  const { firmwareTables, platformTables, units, system } = picture;
+  const state = iommuState(picture);
+  const tables = { where: TABLES, text: firmwareTables.map(({ signature }) => signature).join(', ') || 'no DMAR, IVRS or VIOT' };
+  const driven = { where: '/sys/class/iommu', text: units.map(({ name }) => name).join(', ') || 'empty' };
+  switch (state.is) {
+    case 'on':
+    case 'no-group':
+      return pass('the kernel drives a remapping unit', driven);
+    case 'unread':
+      return unknown(`the IOMMU groups could not be read: ${state.because}`);
+    case 'kernel-off':
+    case 'no-driver':
+      return pass(`firmware gives the table ${state.is === 'no-driver' ? 'VIOT' : state.table}`, tables);
+    case 'hidden':
+      return {
+        ...unknown('whether firmware gives a table could not be read: look as root', driven),
+        seen: [driven, ...state.tables.map(({ what, because }) => ({ where: what, text: because }))],
+      };
+    case 'no-table': {
+      if (system.guest)
+        return notApplicable('this machine is a guest: its table would come from a vIOMMU of the machine below', tables, driven);
+      // Every machine with ACPI has the table APIC, which also root alone may open.
+      const others = picture.unread.some(({ what }) => what.startsWith(`${TABLES}/`));
+      if (platformTables.length === 0 && !others)
+        return unknown('no ACPI table at all is to be seen, as in a container: look outside of it', tables, driven);
+      return {
+        is: 'fail',
+        because:
+          'there is neither a DMAR nor an IVRS table, and no remapping unit: VT-d or AMD-Vi is off in the firmware set-up, or the machine has none',
+        seen: [tables, driven],
+      };
+    }
+    default:
+      return state satisfies never;
+  }
+}
