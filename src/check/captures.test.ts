@@ -104,7 +104,8 @@ test(`a function without a group is never ready, and a bridge never is one to gi
       if (isBridge(device)) assert.ok(verdict.is === 'bridge' || inspection.iommu.is === 'fail', at);
       else assert.notEqual(verdict.is, 'bridge', at);
       if (verdict.is === 'ready') assert.equal(device.links.driver, 'vfio-pci', at);
-      if (verdict.is === 'possible' && device.links.driver === 'vfio-pci') assert.match(verdict.steps.join(), /unbind/, at);
+      if (verdict.is === 'possible' && device.links.driver === 'vfio-pci')
+        assert.match(verdict.steps.join(), /unbind|sriov_numvfs/, at);
     }
   for (const kind of ['bridge', 'possible', 'blocked']) assert.ok((counts.get(kind) ?? 0) > 0, kind);
 });
@@ -124,7 +125,8 @@ test(`a group is viable for a function when no other member has a driver of the 
       );
       const expected = blocking.length === 0 ? 'pass' : 'fail';
       assert.equal(verdict.is, expected, `${where} ${bdf}: ${verdict.because}`);
-      for (const member of blocking) assert.ok(verdict.because.includes(member), `${where} ${bdf}: ${verdict.because}`);
+      for (const member of blocking.slice(0, 16))
+        assert.ok(verdict.because.includes(member), `${where} ${bdf}: ${verdict.because}`);
       counts[expected]++;
     }
   assert.ok(counts.pass > 100 && counts.fail > 0, JSON.stringify(counts));

@@ -25,6 +25,24 @@ export function withheld({ unread }: Picture, path: string): string | undefined 
   return unread.find(({ what }) => what === path)?.because;
 }
 
+/** `1 unit`, `2 units` */
+export function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
+/** `a, b and 30 more`: the first `most` by name. */
+export function listed(names: readonly string[], most = 8): string {
+  if (names.length <= most) return names.join(', ');
+  return `${names.slice(0, most).join(', ')} and ${names.length - most} more`;
+}
+
+/** A question about functions that can be given away: of a bridge it is not asked. */
+export function ofEndpoints(
+  run: (picture: Picture, found: PciFunction) => Verdict,
+): (picture: Picture, found: PciFunction) => Verdict {
+  return (picture, found) => (isBridge(found) ? notApplicable('it is a bridge, and stays with the host') : run(picture, found));
+}
+
 /** Bridges stay with the host; the class tells where the header could not be read. */
 export function isBridge(found: PciFunction): boolean {
   return (found.headerType !== undefined && found.headerType !== 0) || found.class >>> 16 === 0x06;

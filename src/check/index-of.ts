@@ -21,16 +21,26 @@ export interface Index {
   dmar?: Dmar;
 }
 
-const indexes = new WeakMap<Picture, Index>();
 const configs = new WeakMap<PciFunction, Config | null>();
 
+/** Something that depends on the picture alone, found once for all functions that ask. */
+export function once<T>(find: (picture: Picture) => T): (picture: Picture) => T {
+  const found = new WeakMap<Picture, { value: T }>();
+  return (picture) => {
+    let known = found.get(picture);
+    if (known === undefined) {
+      known = { value: find(picture) };
+      found.set(picture, known);
+    }
+    return known.value;
+  };
+}
+
 /** Built once for each picture. A picture is not changed after it was read. */
-export function indexOf(picture: Picture): Index {
-  const known = indexes.get(picture);
-  if (known !== undefined) return known;
+export const indexOf: (picture: Picture) => Index = once((picture) => {
   const table = picture.firmwareTables.find(({ signature }) => signature === 'DMAR');
   const dmar = table === undefined ? undefined : readDmar(table.bytes);
-  const index: Index = {
+  return {
     slots: gather(picture.functions, ({ bdf }) => slotOf(bdf)),
     below: gather(picture.functions, ({ path }) => pathAbove(path)),
     ids: gather(picture.functions, idsOf),
@@ -38,9 +48,7 @@ export function indexOf(picture: Picture): Index {
     usesOfGroup: gather(picture.usage, ({ group }) => group),
     ...(dmar === undefined ? {} : { dmar }),
   };
-  indexes.set(picture, index);
-  return index;
-}
+});
 
 /** Configuration space of a function, taken apart once; undefined when less than a header could be read. */
 export function configOf(found: PciFunction): Config | undefined {

@@ -1,4 +1,10 @@
+import type { PciFunction } from '../../host/functions.ts';
+import { functionOf, groupNumbered, type Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { at, isBridge, listed, notApplicable, ofEndpoints, pass } from '../facts.ts';
+import { once } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
+import { blockingMembers } from '../rules/group-viable.ts';
 
 export const bridgeInGroupFalseAlarm: Problem = {
   id: 'bridge-in-group-false-alarm',
@@ -25,5 +31,38 @@ export const bridgeInGroupFalseAlarm: Problem = {
     'gh:kata-containers/kata-containers#6663',
     'linux:drivers/pci/pcie/portdrv_pci.c driver_managed_dma',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Do the bridges of its group stay out of the way?', run: ofEndpoints(exempt) }],
 };
+
+/** Bridges of each group. */
+const bridgesOf = once(
+  (picture) =>
+    new Map(
+      picture.groups.map(({ number, devices }) => [
+        number,
+        devices.flatMap((bdf) => {
+          const found = functionOf(picture, bdf);
+          return found !== undefined && isBridge(found) ? [found] : [];
+        }),
+      ]),
+    ),
+);
+
+function exempt(picture: Picture, found: PciFunction): Verdict {
+  const group = found.group === undefined ? undefined : groupNumbered(picture, found.group);
+  const bridges = group === undefined ? undefined : bridgesOf(picture).get(group.number);
+  if (group === undefined || bridges === undefined || bridges.length === 0) return notApplicable('no bridge is in its group');
+  const seen = bridges.slice(0, 8).map((bridge) => ({ where: at(bridge, 'driver'), text: bridge.driver ?? 'none' }));
+  const driven = blockingMembers(bridges, []);
+  if (driven.length > 0)
+    return {
+      is: 'fail',
+      because: `${listed(driven.map(({ bdf, driver }) => `${bdf} (driver ${driver})`))} of group ${group.number} is a bridge with a driver that does DMA of its own: it is not exempt`,
+      seen,
+      fix: [`unbind ${listed(driven.map(({ bdf }) => bdf))} when the host can do without`],
+    };
+  return pass(
+    `${listed(bridges.map(({ bdf }) => bdf))} of group ${group.number} ${bridges.length === 1 ? 'is a bridge and needs' : 'are bridges and need'} no VFIO driver, whatever a tool says`,
+    ...seen,
+  );
+}

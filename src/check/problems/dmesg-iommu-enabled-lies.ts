@@ -1,6 +1,6 @@
 import type { Picture } from '../../host/picture.ts';
 import type { Verdict } from '../check.ts';
-import { logLines, notApplicable, pass, unknown } from '../facts.ts';
+import { counted, logLines, notApplicable, pass, unknown } from '../facts.ts';
 import { iommuState } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
 
@@ -32,7 +32,7 @@ function believable(picture: Picture): Verdict {
   const state = iommuState(picture);
   if (state.is === 'unread') return unknown(`the IOMMU groups could not be read: ${state.because}`);
   if (state.is === 'on')
-    return pass(`the IOMMU works, whatever the log says: ${groups.length} groups exist`, {
+    return pass(`the IOMMU works, whatever the log says: functions are in ${counted(groups.length, 'group')}`, {
       where: '/sys/kernel/iommu_groups',
       text: `${groups.length} groups`,
     });
@@ -41,7 +41,7 @@ function believable(picture: Picture): Verdict {
   if (said.count === 0) return notApplicable('the line "DMAR: IOMMU enabled" is not in the log');
   return {
     is: 'fail',
-    because: `the log says "DMAR: IOMMU enabled", which the kernel prints when it meets intel_iommu=on on the command line; there are ${units.length} units and no groups`,
+    because: `the log says "DMAR: IOMMU enabled", which the kernel prints when it meets intel_iommu=on on the command line; there are no groups, and ${counted(units.length, 'unit')}`,
     seen: [
       ...said.lines,
       { where: '/proc/cmdline', text: system.cmdline },

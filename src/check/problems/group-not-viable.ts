@@ -1,4 +1,6 @@
+import { ofEndpoints } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { groupViable } from '../rules/group-viable.ts';
 
 export const groupNotViable: Problem = {
   id: 'group-not-viable',
@@ -50,5 +52,5 @@ export const groupNotViable: Problem = {
     'linux:drivers/vfio/container.c',
     'linux:drivers/iommu/iommu.c iommu_group_claim_dma_owner',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: groupViable.asks, run: ofEndpoints((picture, { bdf }) => groupViable.run(picture, bdf)) }],
 };

@@ -1,3 +1,7 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { at, logFromBoot, logLines, notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 
 export const igpuDmaFaults: Problem = {
@@ -36,5 +40,36 @@ export const igpuDmaFaults: Problem = {
     'gh:strongtz/i915-sriov-dkms#286',
     'gh:patmagauran/i915ovmfPkg#16',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Is the integrated GPU free of DMA faults?', run: faultless }],
 };
+
+/** VT-d has it at this place in every processor. */
+const INTEGRATED = '0000:00:02.0';
+const FAULT = /DMAR: .*Request device \[(0x)?00:(0x)?02\.0\].*fault addr/;
+
+function faultless(picture: Picture, found: PciFunction): Verdict {
+  if (found.bdf !== INTEGRATED || found.vendor !== 0x8086 || found.class >>> 16 !== 0x03)
+    return notApplicable('it is no integrated GPU of Intel');
+  if (found.group === undefined)
+    return pass('no unit translates for it, so no DMA of it is refused; it cannot be given away', {
+      where: at(found, 'iommu_group'),
+      text: 'absent',
+    });
+  const faults = logLines(picture, FAULT);
+  if (faults === undefined) return unknown('DMA faults are in the kernel log, which could not be read: look as root');
+  if (faults.count > 0)
+    return {
+      is: 'fail',
+      because: `the log has ${faults.count} DMA faults of it; faults are rate limited, so there were more`,
+      seen: faults.lines,
+    };
+  if (!logFromBoot(picture))
+    return unknown('the log has no DMA fault of it, but begins after the boot: see journalctl -k -b', {
+      where: 'kernel log',
+      text: `${picture.log?.length} lines`,
+    });
+  return pass('no DMA of it was refused since this boot', {
+    where: 'kernel log',
+    text: `${picture.log?.length} lines, no fault`,
+  });
+}

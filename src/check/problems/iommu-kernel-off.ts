@@ -1,7 +1,7 @@
 import type { Picture } from '../../host/picture.ts';
 import type { Evidence, Verdict } from '../check.ts';
 import { optionValues } from '../cmdline.ts';
-import { configPath, kernelConfig, logLines, notApplicable, pass, remappedChips, unknown } from '../facts.ts';
+import { configPath, counted, kernelConfig, logLines, notApplicable, pass, remappedChips, unknown } from '../facts.ts';
 import { GROUPS, iommuState, TABLES } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
 
@@ -60,7 +60,10 @@ function driven(picture: Picture): Verdict {
   ];
   switch (state.is) {
     case 'on':
-      return pass(`the kernel drives ${units.length} units, and functions are in ${groups.length} groups`, ...read);
+      return pass(
+        `the kernel drives ${counted(units.length, 'unit')}, and functions are in ${counted(groups.length, 'group')}`,
+        ...read,
+      );
     case 'unread':
       return unknown(`the IOMMU groups could not be read: ${state.because}`);
     case 'hidden':
@@ -80,7 +83,7 @@ function driven(picture: Picture): Verdict {
   const remapped = chips?.is ? '; that interrupts are remapped is a matter of its own' : '';
   return {
     is: 'fail',
-    because: `firmware gives a ${state.table} table, and the kernel drives no unit: ${because}${remapped}`,
+    because: `firmware gives the table ${state.table}, and the kernel drives no unit: ${because}${remapped}`,
     seen: [
       ...read,
       { where: `${TABLES}/${state.table}`, text: state.unreadable ?? 'there' },

@@ -1,4 +1,10 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { at, counted, isBridge, listed, notApplicable, ofEndpoints, pass } from '../facts.ts';
+import { indexOf, slotOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
+import { blockingMembers } from '../rules/group-viable.ts';
 
 export const multifunctionSiblings: Problem = {
   id: 'multifunction-siblings',
@@ -35,5 +41,25 @@ export const multifunctionSiblings: Problem = {
     'gh:ryanprescott/realtek-verb-tools#9',
     'linux:drivers/iommu/iommu.c get_pci_function_alias_group',
   ],
-  rules: [],
+  rules: [
+    { about: 'function', asks: 'Are the functions of its slot that share its group free as well?', run: ofEndpoints(prepared) },
+  ],
 };
+
+function prepared(picture: Picture, found: PciFunction): Verdict {
+  if (found.group === undefined) return notApplicable('it is in no group');
+  const siblings = (indexOf(picture).slots.get(slotOf(found.bdf)) ?? []).filter(
+    (one) => one.group === found.group && one.bdf !== found.bdf && !isBridge(one),
+  );
+  if (siblings.length === 0) return notApplicable('no other function of its slot is in its group');
+  const seen = siblings.map((one) => ({ where: at(one, 'driver'), text: one.driver ?? 'none' }));
+  const used = blockingMembers(siblings, []);
+  const shared = `${counted(siblings.length, 'other function')} of its slot ${siblings.length === 1 ? 'is' : 'are'} in group ${found.group}`;
+  if (used.length === 0)
+    return pass(`${shared}, and no host driver has any of them: they go to the same guest, or to nobody`, ...seen);
+  return {
+    is: 'fail',
+    because: `${shared}, and the host uses ${listed(used.map(({ bdf, driver }) => `${bdf} (driver ${driver})`))}`,
+    seen,
+  };
+}

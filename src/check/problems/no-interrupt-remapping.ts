@@ -1,4 +1,6 @@
+import { ofEndpoints } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { interruptsRemapped } from '../rules/interrupts-remapped.ts';
 
 export const noInterruptRemapping: Problem = {
   id: 'no-interrupt-remapping',
@@ -60,5 +62,11 @@ export const noInterruptRemapping: Problem = {
     'linux:drivers/vfio/vfio_iommu_type1.c',
     'linux:drivers/iommu/intel/irq_remapping.c',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: interruptsRemapped.asks,
+      run: ofEndpoints((picture, { bdf }) => interruptsRemapped.run(picture, bdf)),
+    },
+  ],
 };

@@ -1,3 +1,10 @@
+import { reservedRegionsOf } from '../../acpi/index.ts';
+import type { PciFunction } from '../../host/functions.ts';
+import { groupNumbered, type Picture } from '../../host/picture.ts';
+import { classKind } from '../../pci/index.ts';
+import type { Verdict } from '../check.ts';
+import { listed, notApplicable, ofEndpoints, pass, unknown } from '../facts.ts';
+import { indexOf, placeOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 
 export const rmrrLocked: Problem = {
@@ -44,5 +51,63 @@ export const rmrrLocked: Problem = {
     'linux:drivers/iommu/intel/iommu.c device_is_rmrr_locked',
     'linux:Documentation/ABI/testing/sysfs-kernel-iommu_groups',
   ],
-  rules: [],
+  rules: [
+    { about: 'function', asks: 'Is it free of memory that firmware wants it to reach at any time?', run: ofEndpoints(released) },
+  ],
 };
+
+function released(picture: Picture, found: PciFunction): Verdict {
+  if (found.group === undefined) return notApplicable('it is in no group');
+  const group = groupNumbered(picture, found.group);
+  const named = namedRegions(picture, found);
+  if (group === undefined) {
+    if (named === undefined) return unknown(`the reserved regions of group ${found.group} could not be read`);
+    const relaxable = classKind(found.class) === 'usb' || classKind(found.class) === 'display';
+    if (named.length === 0 || relaxable) return pass('the DMAR table names no reserved region for it that lasts', ...named);
+    return locked(
+      found,
+      named.map(({ text }) => text),
+      named,
+    );
+  }
+  const where = `/sys/kernel/iommu_groups/${group.number}/reserved_regions`;
+  const regions = group.reserved.map(({ start, end, type }) => ({ type, text: `${start} ${end} ${type}` }));
+  const direct = regions.filter(({ type }) => type === 'direct').map(({ text }) => text);
+  if (direct.length > 0) return locked(found, direct, [...direct.map((text) => ({ where, text })), ...(named ?? [])]);
+  const relaxable = regions.filter(({ type }) => type === 'direct-relaxable').map(({ text }) => ({ where, text }));
+  if (relaxable.length > 0)
+    return pass('firmware needs its reserved memory only until a driver takes over (direct-relaxable)', ...relaxable);
+  return pass(`group ${group.number} has no reserved region of type direct`, {
+    where,
+    text: regions.map(({ text }) => text).join('; ') || 'empty',
+  });
+}
+
+function locked(found: PciFunction, regions: readonly string[], seen: Verdict['seen']): Verdict {
+  return {
+    is: 'fail',
+    because: `firmware wants its group to reach ${listed(regions.map((text) => text.split(' ').slice(0, 2).join(' to ')))} at any time, so the kernel gives it to nobody; binding it to vfio-pci works all the same`,
+    seen,
+    ...(found.sriov === undefined
+      ? {}
+      : {
+          fix: [
+            `pass one of its ${found.sriov.totalVFs} VFs instead: RMRRs name no VFs`,
+            'the vendor utility that takes the slot out of RMRR, or a firmware update',
+            'another slot or card',
+          ],
+        }),
+  };
+}
+
+/** RMRRs that name the function itself; a VF is in none. Undefined when the DMAR table could not be read. */
+function namedRegions(picture: Picture, found: PciFunction): { where: string; text: string }[] | undefined {
+  const { dmar } = indexOf(picture);
+  const place = placeOf(found);
+  if (dmar === undefined || place === undefined) return undefined;
+  if (found.physfn !== undefined) return [];
+  return reservedRegionsOf(dmar, place).map(({ base, limit, offset }) => ({
+    where: `/sys/firmware/acpi/tables/DMAR offset ${offset}`,
+    text: `0x${base.toString(16)} 0x${limit.toString(16)} RMRR`,
+  }));
+}

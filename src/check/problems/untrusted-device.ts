@@ -1,3 +1,9 @@
+import type { PciFunction } from '../../host/functions.ts';
+import { groupNumbered, type Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { isUntrusted } from '../domain.ts';
+import { at, notApplicable, ofEndpoints, pass } from '../facts.ts';
+import { indexOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 
 export const untrustedDevice: Problem = {
@@ -34,5 +40,22 @@ export const untrustedDevice: Problem = {
     'gh:thesofproject/sof-test#744',
     'linux:drivers/iommu/intel/iommu.c platform_optin_force_iommu',
   ],
-  rules: [],
+  rules: [
+    { about: 'function', asks: 'Does the kernel take it for a device that a stranger plugged in?', run: ofEndpoints(trusted) },
+  ],
 };
+
+function trusted(picture: Picture, found: PciFunction): Verdict {
+  const seen = [{ where: at(found, 'removable'), text: found.removable ?? 'absent' }];
+  if (!isUntrusted(found)) return pass('it is not behind a port that leads out of the machine', ...seen);
+  const group = found.group === undefined ? undefined : groupNumbered(picture, found.group);
+  if (group === undefined) return notApplicable('it is behind a port that leads outside, and no unit translates for it', ...seen);
+  if (group.type !== undefined) seen.push({ where: `/sys/kernel/iommu_groups/${group.number}/type`, text: group.type });
+  if (indexOf(picture).dmar?.DMA_CTRL_PLATFORM_OPT_IN_FLAG)
+    seen.push({ where: '/sys/firmware/acpi/tables/DMAR Flags', text: 'DMA_CTRL_PLATFORM_OPT_IN_FLAG=1' });
+  return {
+    is: 'fail',
+    because: `it is behind a port that leads out of the machine: host drivers get it translated${group.type === undefined ? '' : ` (${group.type})`} whatever iommu=pt says, with bounce buffers and without ATS`,
+    seen,
+  };
+}

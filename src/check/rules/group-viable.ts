@@ -1,5 +1,8 @@
+import type { PciFunction } from '../../host/functions.ts';
 import { functionOf } from '../../host/picture.ts';
 import { type Check, check } from '../check.ts';
+import { listed } from '../facts.ts';
+import { once } from '../index-of.ts';
 
 /** Drivers that leave DMA ownership to user space (`driver_managed_dma` in the kernel), beside the variants of vfio-pci. */
 const HARMLESS = new Set(['pci-stub', 'pcieport', 'shpchp']);
@@ -19,6 +22,36 @@ export function blockingMembers(
   );
 }
 
+/** How many members are named one by one; a group may have thousands. */
+const MOST = 16;
+
+interface Members {
+  bdf: string;
+  /** Undefined when it could not be read. */
+  found: PciFunction | undefined;
+}
+
+/** Of each group: its members, those that a host driver uses, and those that could not be read. */
+const membersOf = once(
+  (picture) =>
+    new Map(
+      picture.groups.map(({ number, devices }) => {
+        const members: Members[] = devices.map((bdf) => ({ bdf, found: functionOf(picture, bdf) }));
+        return [
+          number,
+          {
+            members,
+            blocking: blockingMembers(
+              members.map(({ bdf, found }) => ({ bdf, driver: found?.driver })),
+              [],
+            ),
+            unread: members.filter(({ found }) => found === undefined).map(({ bdf }) => bdf),
+          },
+        ];
+      }),
+    ),
+);
+
 export const groupViable: Check = check({
   id: 'group/viable',
   asks: 'May user space own the whole group?',
@@ -26,27 +59,33 @@ export const groupViable: Check = check({
   run(picture, bdf) {
     const group = functionOf(picture, bdf)?.group;
     if (group === undefined) return { is: 'not-applicable', because: 'it is in no group', seen: [] };
-    const members = picture.groups.find((candidate) => candidate.number === group)?.devices;
-    if (members === undefined) return { is: 'unknown', because: `the members of group ${group} could not be read`, seen: [] };
-    const seen = members.map((member) => ({
-      where: `/sys/bus/pci/devices/${member}/driver`,
-      text: functionOf(picture, member) === undefined ? 'not read' : (functionOf(picture, member)?.driver ?? 'none'),
-    }));
-    const blocking = blockingMembers(
-      members.map((member) => ({ bdf: member, driver: functionOf(picture, member)?.driver })),
-      [bdf],
-    );
-    const unknown = members.filter((member) => functionOf(picture, member) === undefined);
-    if (blocking.length === 0 && unknown.length > 0)
-      return { is: 'unknown', because: `what drives ${unknown.join(', ')} of group ${group} could not be read`, seen };
+    const all = membersOf(picture).get(group);
+    if (all === undefined) return { is: 'unknown', because: `the members of group ${group} could not be read`, seen: [] };
+    const blocking = all.blocking.filter((member) => member.bdf !== bdf);
+    const shown = all.members.length <= MOST ? all.members.map((member) => member.bdf) : blocking.map((member) => member.bdf);
+    const seen = shown.slice(0, MOST).map((member) => {
+      const found = functionOf(picture, member);
+      return {
+        where: `/sys/bus/pci/devices/${member}/driver`,
+        text: found === undefined ? 'not read' : (found.driver ?? 'none'),
+      };
+    });
+    if (blocking.length === 0 && all.unread.length > 0)
+      return { is: 'unknown', because: `what drives ${listed(all.unread)} of group ${group} could not be read`, seen };
     if (blocking.length === 0) return { is: 'pass', because: `no other member of group ${group} is used by a host driver`, seen };
-    const named = blocking.map((member) => `${member.bdf} (driver ${member.driver})`).join(', ');
+    const named = listed(
+      blocking.map((member) => `${member.bdf} (driver ${member.driver})`),
+      MOST,
+    );
     return {
       is: 'fail',
       because: `group ${group} is not viable: ${named} ${blocking.length === 1 ? 'shares it and is' : 'share it and are'} used by the host`,
       seen,
       fix: [
-        `pass ${blocking.map((member) => member.bdf).join(', ')} to the same guest as well`,
+        `pass ${listed(
+          blocking.map((member) => member.bdf),
+          MOST,
+        )} to the same guest as well`,
         'move the card to a slot whose ports isolate (ACS)',
         'never use an ACS override on a host whose guests are not trusted',
       ],
