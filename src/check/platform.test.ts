@@ -4,13 +4,33 @@ import { capturedHost } from '../../test/captured-host.ts';
 import { captures, tellCaptures } from '../../test/captures.ts';
 import { BDF, fn, pictureOf } from '../../test/pictures.ts';
 import { verdictOf } from '../../test/rules.ts';
-import { buildDmar } from '../../test/tables.ts';
+import { buildDmar, type DmarStructureDescription } from '../acpi/index.ts';
 import { type Picture, readPicture } from '../host/picture.ts';
 
 const found = captures();
 const told = tellCaptures(found);
+
+/** A unit of segment 0; scopes are type and device on bus 0. */
+function drhd(
+  registerBase: bigint,
+  includePciAll: boolean,
+  ...scopes: ['endpoint' | 'bridge', number][]
+): DmarStructureDescription {
+  return {
+    type: 'DRHD',
+    segment: 0,
+    registerBase,
+    includePciAll,
+    scopes: scopes.map(([type, device]) => ({ type, startBus: 0, path: [{ device, function: 0 }] })),
+  };
+}
+
+/** A DMAR table that allows interrupt remapping. */
+function dmar(structures = [drhd(0xfed90000n, true)], X2APIC_OPT_OUT = false): Picture['firmwareTables'][number] {
+  return { signature: 'DMAR', bytes: buildDmar({ hostAddressWidth: 46, INTR_REMAP: true, X2APIC_OPT_OUT, structures }) };
+}
+
 const off: Partial<Picture> = { units: [], groups: [] };
-const dmarTable = { signature: 'DMAR' as const, bytes: buildDmar({ flags: 1 }) };
 const log = (...lines: string[]) => ({ log: ['Linux version 6.12', ...lines].map((text, at) => ({ at, level: 6, text })) });
 const chips = (...names: string[]) => ({
   texts: { '/proc/interrupts': `   CPU0\n${names.map((name, n) => ` ${n}: 7  ${name} 0-edge x`).join('\n')}\n` },
@@ -58,7 +78,7 @@ test(`a real kernel without any unit prints "DMAR: IOMMU enabled", and is not be
 
 test('"Enabled IRQ remapping" with no group is normal when DMA remapping is off', () => {
   const picture = pictureOf(
-    { ...off, firmwareTables: [dmarTable], ...REMAPPED, ...log('DMAR-IR: Enabled IRQ remapping in x2apic mode') },
+    { ...off, firmwareTables: [dmar()], ...REMAPPED, ...log('DMAR-IR: Enabled IRQ remapping in x2apic mode') },
     'quiet',
   );
   const verdict = verdictOf('iommu-kernel-off', picture);
@@ -97,7 +117,7 @@ test('how the kernel was built tells whether intel_iommu=on is needed', () => {
       pictureOf(
         {
           ...off,
-          firmwareTables: [{ signature: table, bytes: dmarTable.bytes }],
+          firmwareTables: [{ signature: table, bytes: dmar().bytes }],
           texts: config === undefined ? {} : { '/boot/config-6.12': config },
         },
         cmdline,
@@ -207,8 +227,8 @@ test('xapic mode matters only to processors that 8 bits do not name', () => {
     view.setUint32(52, 1, true);
     return { platformTables: [{ signature: 'APIC' as const, bytes }] };
   };
-  const optOut = { firmwareTables: [{ signature: 'DMAR' as const, bytes: buildDmar({ flags: 3 }) }] };
-  const allowed = { firmwareTables: [dmarTable] };
+  const optOut = { firmwareTables: [dmar(undefined, true)] };
+  const allowed = { firmwareTables: [dmar()] };
   const is = (more: Partial<Picture>, cmdline?: string) => verdictOf('x2apic-opt-out', pictureOf(more, cmdline)).is;
   const able = { units: [{ name: 'dmar0', devices: [], cap: '00d2008c222f0686', ecap: '0000000000f00f5a' }] };
   assert.equal(is({ ...madt(254), ...optOut }), 'pass');
@@ -222,25 +242,22 @@ test('xapic mode matters only to processors that 8 bits do not name', () => {
 });
 
 test('a unit is missed only where a device is behind it, and a scope of the wrong kind is told', () => {
-  const scope = (type: number, device: number) => ({ type, startBus: 0, path: [[device, 0]] as [number, number][] });
-  const table = (...drhd: Parameters<typeof buildDmar>[0]['drhd'] & object) => ({
-    firmwareTables: [{ signature: 'DMAR' as const, bytes: buildDmar({ flags: 1, drhd }) }],
-  });
+  const table = (...structures: DmarStructureDescription[]) => ({ firmwareTables: [dmar(structures)] });
   const units = [{ ...pictureOf().units[0]!, address: 'fed90000' }];
   const functions = [fn('0000:00:02.0'), fn('0000:00:03.0', { headerType: 1, class: 0x060400 })];
   const verdict = (more: Partial<Picture>) => verdictOf('dmar-firmware-bug', pictureOf({ units, functions, ...more }));
-  const all = { base: 0xfed90000, all: true, scopes: [] };
+  const all = drhd(0xfed90000n, true);
+  const own = (device: number) => drhd(0xfed91000n, false, ['endpoint', device]);
   assert.equal(verdict(table(all)).is, 'pass');
-  assert.equal(verdict(table(all, { base: 0xfed91000, all: false, scopes: [scope(1, 9)] })).is, 'pass');
-  const missed = verdict(table(all, { base: 0xfed91000, all: false, scopes: [scope(1, 2)] }));
+  // As of a socket without processor: nobody is behind it.
+  assert.equal(verdict(table(own(9), all)).is, 'pass');
+  const missed = verdict(table(own(2), all));
   assert.match(missed.because, /unit at 0xfed91000 is not driven, though 0000:00:02\.0 is behind it/);
-  assert.match(verdict(table({ ...all, scopes: [scope(1, 3)] })).because, /type endpoint names 0000:00:03\.0, which is a bridge/);
-  assert.match(
-    verdict(table({ ...all, scopes: [scope(2, 2)] })).because,
-    /type bridge names 0000:00:02\.0, which is an endpoint/,
-  );
+  const kinds = (type: 'endpoint' | 'bridge', device: number) => verdict(table(drhd(0xfed90000n, false, [type, device]))).because;
+  assert.match(kinds('endpoint', 3), /type endpoint names 0000:00:03\.0, which is a bridge/);
+  assert.match(kinds('bridge', 2), /type bridge names 0000:00:02\.0, which is an endpoint/);
   // Remapping is off as a whole: that is another question.
-  assert.equal(verdict({ ...table(all, { base: 0xfed91000, all: false, scopes: [scope(1, 2)] }), ...off }).is, 'pass');
+  assert.equal(verdict({ ...table(own(2), all), ...off }).is, 'pass');
   assert.equal(verdict({}).is, 'not-applicable');
   assert.equal(verdict({ unread: [{ what: '/sys/firmware/acpi/tables/DMAR', because: 'cannot read (EACCES)' }] }).is, 'unknown');
 });

@@ -76,7 +76,7 @@ function released(picture: Picture, found: PciFunction): Verdict {
   if (direct.length > 0) return locked(found, direct, [...direct.map((text) => ({ where, text })), ...(named ?? [])]);
   const relaxable = regions.filter(({ type }) => type === 'direct-relaxable').map(({ text }) => ({ where, text }));
   if (relaxable.length > 0)
-    return pass('firmware needs its reserved memory only until a driver takes over (direct-relaxable)', ...relaxable);
+    return pass('reserved memory of its group may be taken from it when it is given away (direct-relaxable)', ...relaxable);
   return pass(`group ${group.number} has no reserved region of type direct`, {
     where,
     text: regions.map(({ text }) => text).join('; ') || 'empty',
