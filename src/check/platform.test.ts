@@ -193,7 +193,7 @@ test('one unit that cannot remap interrupts keeps the kernel from it for all', (
   const units = [...pictureOf().units, { name: 'dmar1', devices: [], cap: '00d2008c222f0686', ecap: '0000000000f00f42' }];
   const verdict = verdictOf('no-interrupt-remapping', pictureOf({ units }), BDF);
   assert.equal(verdict.is, 'fail');
-  assert.match(verdict.because, /ECAP_REG\.IR of dmar1 is 0/);
+  assert.match(verdict.because, /ECAP_REG\.IR is 0 in dmar1/);
 });
 
 test('iommufd has a parameter of its own for unsafe interrupts, and neither is needed where they are remapped', () => {
@@ -220,7 +220,6 @@ test('xapic mode matters only to processors that 8 bits do not name', () => {
   const madt = (id: number) => {
     const bytes = new Uint8Array(60);
     const view = new DataView(bytes.buffer);
-    bytes.set([...'APIC'].map((c) => c.charCodeAt(0)));
     view.setUint32(4, bytes.length, true);
     bytes.set([9, 16, 0, 0], 44);
     view.setUint32(48, id, true);

@@ -2,7 +2,7 @@ import type { Picture } from '../../host/picture.ts';
 import type { Evidence, Verdict } from '../check.ts';
 import { optionValues } from '../cmdline.ts';
 import { configPath, counted, kernelConfig, logLines, notApplicable, pass, remappedChips, unknown } from '../facts.ts';
-import { GROUPS, iommuState, TABLES } from '../iommu-state.ts';
+import { GROUPS, type IommuState, iommuState, TABLES } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
 
 export const iommuKernelOff: Problem = {
@@ -52,7 +52,7 @@ export const iommuKernelOff: Problem = {
 };
 
 function driven(picture: Picture): Verdict {
-  const { units, groups, system } = picture;
+  const { units, groups } = picture;
   const state = iommuState(picture);
   const read = [
     { where: '/sys/class/iommu', text: units.map(({ name }) => name).join(', ') || 'empty' },
@@ -75,8 +75,14 @@ function driven(picture: Picture): Verdict {
     case 'no-driver':
     case 'no-table':
       return notApplicable('no unit of a DMAR or IVRS table is there to be turned on', ...read);
+    case 'kernel-off':
+      return off(picture, state, read);
     default:
+      return state satisfies never;
   }
+}
+
+function off(picture: Picture, state: Extract<IommuState, { is: 'kernel-off' }>, read: Evidence[]): Verdict {
   const { because, fix, seen } = cause(picture, state.table, state.option);
   // Interrupts are remapped whatever becomes of DMA: the boot log then speaks of DMAR though no group exists.
   const chips = remappedChips(picture);
@@ -87,7 +93,7 @@ function driven(picture: Picture): Verdict {
     seen: [
       ...read,
       { where: `${TABLES}/${state.table}`, text: state.unreadable ?? 'there' },
-      { where: '/proc/cmdline', text: system.cmdline },
+      { where: '/proc/cmdline', text: picture.system.cmdline },
       ...seen,
       ...(chips?.is ? [chips.seen] : []),
     ],

@@ -79,7 +79,7 @@ const platformOf = once((picture) => {
   let against: string | undefined;
   if (option !== undefined) against = `${option} is on the command line`;
   else if (refused) against = 'the DMAR table says that the platform does not remap interrupts (INTR_REMAP is 0)';
-  else if (unable.length > 0) against = `ECAP_REG.IR of ${unable.map(({ name }) => name).join(', ')} is 0`;
+  else if (unable.length > 0) against = `ECAP_REG.IR is 0 in ${unable.map(({ name }) => name).join(', ')}`;
   return { option, against, seen, chips: remappedChips(picture) };
 });
 
