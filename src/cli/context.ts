@@ -22,6 +22,8 @@ export interface Context {
   readonly state: string;
   /** This machine, what lies below `--root`, or the record that `--host` names. */
   host(): Promise<Host>;
+  /** With `--host lspci:FILE` what somebody posted; undefined for every other host. Read it instead of `host()` when there is one. */
+  listing(): Promise<{ name: string; text: string } | undefined>;
   /** This machine, for a verb that changes it. @throws UsageError with `--host`: a record cannot be changed */
   machine(): Promise<Host>;
   /** Prints the report: with `--json` as it is, else as `render` draws it. */
@@ -36,6 +38,9 @@ export interface Context {
    */
   interruptible(): AbortSignal;
 }
+
+/** What stands before the file of a posted listing. */
+const LISTING = 'lspci:';
 
 export function makeContext(globals: Globals, world: World): Context {
   const page: Page = {
@@ -56,6 +61,12 @@ export function makeContext(globals: Globals, world: World): Context {
       if (globals.host === undefined) return await machine();
       if (globals.root !== undefined) throw new UsageError('--host and --root exclude each other: which host is meant?');
       return await (await import('./recorded-host.ts')).recordedHost(globals.host, state);
+    },
+    async listing() {
+      if (globals.host?.startsWith(LISTING) !== true) return undefined;
+      if (globals.root !== undefined) throw new UsageError('--host and --root exclude each other: which host is meant?');
+      const name = globals.host.slice(LISTING.length);
+      return { name: name === '-' ? 'standard input' : name, text: await (await import('./input.ts')).readInputText(name) };
     },
     async machine() {
       if (globals.host !== undefined)

@@ -31,21 +31,22 @@ export const COMMANDS = {
   groups: {
     summary: 'Show IOMMU groups, why devices share one, and what the groups would be on a changed machine.',
     description: [
-      'Groups are computed from the PCI topology as the kernel does, and compared with its own. Reads only.',
+      "The kernel's own groups are shown, and held against those computed from the PCI topology as the kernel computes them. Reads only.",
       'Where the bytes that decide are not readable the answer is unknown, with the reason.',
+      '--if takes vfs=BDF=N, acs=BDF=on or =off, ari=off and move=BDF=BRIDGE; several with commas. A move takes the whole device.',
+      'The exit code is 1 when the kernel shows devices apart that can reach each other.',
     ],
     positionals: [{ name: 'device', help: 'functions to tell about; two of them with --why', optional: true, rest: true }],
     options: {
       why: { help: 'name what joins the two functions, or what keeps them apart' },
-      if: {
-        help: 'suppose a change first: vfs BDF=N, acs BDF=on|off, ari off, move BDF to BRIDGE; several with commas',
-        value: 'CHANGES',
-      },
+      if: { help: 'suppose a change first, as vfs=01:00.0=4', value: 'CHANGES' },
     },
     examples: [
       ['sluice groups', 'every group, the joined ones with their reason'],
       ['sluice groups --why 01:00.0 02:00.0', 'what makes these two share a group, or not'],
       ['sluice groups --if vfs=01:00.0=4', 'the groups once four VFs exist'],
+      ['sluice groups --if acs=00:1c.0=on,move=02:00.0=00:1d.0', 'the groups with ACS on one port, and a card behind another'],
+      ['sluice groups --host lspci:posted.txt', 'the groups of a machine that somebody posted'],
     ],
   },
   check: {

@@ -1,5 +1,5 @@
 import { type Computed, computeGroups } from './compute.ts';
-import { REQ_ACS_FLAGS, type Topology, type TopologyFunction } from './topology.ts';
+import { acsAtBoot, type Topology, withAcsControl } from './topology.ts';
 
 /** A group as the kernel shows it. */
 export interface KernelGroup {
@@ -121,11 +121,11 @@ class Assumptions {
   }
   /** The ACS controls are as the kernel sets them at boot. */
   get turnedOn(): GroupOf {
-    return this.make('turnedOn', () => computeGroups(withControl(this.topology, (capability) => capability & REQ_ACS_FLAGS)));
+    return this.make('turnedOn', () => computeGroups(acsAtBoot(this.topology)));
   }
   /** They are all off. */
   get turnedOff(): GroupOf {
-    return this.make('turnedOff', () => computeGroups(withControl(this.topology, () => 0)));
+    return this.make('turnedOff', () => computeGroups(withAcsControl(this.topology, () => 0)));
   }
 
   private make(name: string, compute: () => Computed): GroupOf {
@@ -136,15 +136,6 @@ class Assumptions {
     }
     return found;
   }
-}
-
-function withControl(topology: Topology, control: (capability: number) => number): Topology {
-  const changed = (f: TopologyFunction): TopologyFunction => {
-    if (f.acs === undefined || f.acs === 'none') return f;
-    const value = control(f.acs.capability);
-    return { ...f, acs: { ...f.acs, control: value, ...(f.acs.controlAt8 !== undefined && { controlAt8: value }) } };
-  };
-  return { ...topology, functions: topology.functions.map(changed) };
 }
 
 function groupsOf({ groups }: Computed): GroupOf {

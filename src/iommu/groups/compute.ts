@@ -223,7 +223,7 @@ export class Grouping {
       from = bridge;
       if (has(bridge)) {
         const { because, lacks } = this.isolation(block);
-        return join(node, bridge, 'path', block, lacks, `${block.bdf} is above it and does not isolate: ${because}`);
+        return join(node, bridge, 'path', block, lacks, `${block.bdf} above ${node.bdf} does not isolate: ${because}`);
       }
     }
 
@@ -274,10 +274,8 @@ export class Grouping {
       const { because, lacks } = this.isolation(from);
       const other = this.isolation(mate);
       const both = lacks.filter((bit) => other.lacks.includes(bit));
-      const says =
-        because === other.because
-          ? `${from.bdf} and ${mate.bdf} are functions of one device that can reach each other: of each, ${because}`
-          : `${from.bdf} and ${mate.bdf} are functions of one device that can reach each other: of the first, ${because}; of the second, ${other.because}`;
+      const each = because === other.because ? `each: ${because}` : `the first: ${because}; the second: ${other.because}`;
+      const says = `${from.bdf} and ${mate.bdf} are functions of one device that can reach each other (${each})`;
       return join(node, to, 'function', from, both.length > 0 ? both : lacks, says);
     }
     return undefined;

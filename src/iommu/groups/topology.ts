@@ -82,3 +82,18 @@ export interface Topology {
   /** An IVRS table is there: it makes quirks of AMD southbridges apply. */
   ivrs?: boolean;
 }
+
+/** The same machine with other ACS controls, where there is a capability that could be read. */
+export function withAcsControl(topology: Topology, control: (capability: number) => number): Topology {
+  const changed = (f: TopologyFunction): TopologyFunction => {
+    if (f.acs === undefined || f.acs === 'none') return f;
+    const value = control(f.acs.capability);
+    return { ...f, acs: { ...f.acs, control: value, ...(f.acs.controlAt8 !== undefined && { controlAt8: value }) } };
+  };
+  return { ...topology, functions: topology.functions.map(changed) };
+}
+
+/** ACS as the kernel turns it on at boot when it means to use an IOMMU. Linux drivers/pci/pci.c, pci_std_enable_acs(). */
+export function acsAtBoot(topology: Topology): Topology {
+  return withAcsControl(topology, (capability) => capability & REQ_ACS_FLAGS);
+}
