@@ -1,6 +1,7 @@
 import type { PciFunction } from '../host/functions.ts';
 import type { Picture } from '../host/picture.ts';
 import { acsAtBoot, type ConfiguredFunction, coverageOf, type Topology, topologyOf } from '../iommu/index.ts';
+import { parseBdf } from '../pci/index.ts';
 import { indexOf } from './index-of.ts';
 
 /** What decides the groups of a host, and whether the kernel has made any. */
@@ -23,16 +24,19 @@ export function groupsOfPicture(picture: Picture): GroupsOfPicture {
     return { covered: covered ?? false, ...(because !== undefined && { coveredBecause: because }) };
   };
   const topology = topologyOf(
-    picture.functions.map((found) => ({
-      bdf: found.bdf,
-      path: found.path,
-      vendor: found.vendor,
-      device: found.device,
-      class: found.class,
-      ...(found.config !== undefined && { config: found.config }),
-      ...(found.physfn !== undefined && { physfn: found.physfn }),
-      ...coverage(found),
-    })),
+    // A record may name anything a function.
+    picture.functions
+      .filter(({ bdf }) => parseBdf(bdf) !== undefined)
+      .map((found) => ({
+        bdf: found.bdf,
+        path: found.path,
+        vendor: found.vendor,
+        device: found.device,
+        class: found.class,
+        ...(found.config !== undefined && { config: found.config }),
+        ...(found.physfn !== undefined && { physfn: found.physfn }),
+        ...coverage(found),
+      })),
     { ivrs },
   );
   return { topology: on ? topology : acsAtBoot(topology), on };

@@ -12,7 +12,7 @@ import {
   topologyOfListing,
   whyTogether,
 } from '../iommu/index.ts';
-import { className, formatBdf, parseBdf, readLspciText } from '../pci/index.ts';
+import { className, formatBdf, parseBdf, readHexDump, readLspciText } from '../pci/index.ts';
 import type { Run } from './command.ts';
 import type { Context } from './context.ts';
 import { EXIT, UsageError } from './exit.ts';
@@ -86,7 +86,7 @@ export function sourceOfListing(name: string, text: string): GroupsSource {
     notes.push('The listing does not show all capabilities: sudo lspci -nnvvv does.');
   return {
     host: name,
-    topology: topologyOfListing(listing),
+    topology: topologyOfListing(listing, readHexDump(text)),
     kernel: [...groups].map(([number, devices]) => ({ number, devices })),
     cmdline: '',
     drivers: new Map(listing.functions.flatMap(({ bdf, driver }) => (driver === undefined ? [] : [[bdf, driver] as const]))),

@@ -51,11 +51,16 @@ function find(topology: Topology, bdf: string): TopologyFunction {
   return found;
 }
 
-/** The bridge above: named, or the one whose secondary bus this is. */
-function bridgeAbove({ functions }: Topology, f: TopologyFunction): TopologyFunction | undefined {
-  if (f.above !== undefined) return functions.find(({ bdf }) => bdf === f.above);
-  const { domain, bus } = parseBdf(f.bdf)!;
-  return functions.find(({ bdf, buses }) => buses?.secondary === bus && parseBdf(bdf)!.domain === domain);
+/** Finds the bridge above a function: named, or the one whose secondary bus it is on. */
+function bridgesOf({ functions }: Topology): (f: TopologyFunction) => TopologyFunction | undefined {
+  const named = new Map(functions.map((f) => [f.bdf, f]));
+  const leading = new Map<string, TopologyFunction>();
+  for (const f of functions) if (f.buses) leading.set(`${parseBdf(f.bdf)!.domain}:${f.buses.secondary}`, f);
+  return (f) => {
+    if (f.above !== undefined) return named.get(f.above ?? '');
+    const { domain, bus } = parseBdf(f.bdf)!;
+    return leading.get(`${domain}:${bus}`);
+  };
 }
 
 /**
@@ -71,7 +76,7 @@ export function vfsOf(topology: Topology, bdf: string, count: number): TopologyF
   if (totalVFs !== undefined && count > totalVFs) throw new ImpossibleChange(`${bdf} can have ${totalVFs} VFs, not ${count}`);
   const address = parseBdf(bdf)!;
   const layout = { FirstVFOffset, VFStride };
-  const above = bridgeAbove(topology, pf);
+  const above = bridgesOf(topology)(pf);
   const last = count === 0 ? address.bus : lastVfBus(address, layout, count);
   if (above?.buses && last > above.buses.subordinate)
     throw new ImpossibleChange(
@@ -134,10 +139,11 @@ function replace(topology: Topology, old: TopologyFunction, by: TopologyFunction
 
 /** Without ARI forwarding a port reaches device 0 only, functions 0 to 7. */
 function ariOff(topology: Topology): Changed {
+  const bridgeAbove = bridgesOf(topology);
   const notes: string[] = [];
   const functions = topology.functions
     .filter((f) => {
-      const above = f.physfn === undefined ? bridgeAbove(topology, f) : undefined;
+      const above = f.physfn === undefined ? bridgeAbove(f) : undefined;
       const gone = above?.ariForwarding === true && parseBdf(f.bdf)!.device > 0;
       if (gone) notes.push(`${f.bdf} is reached by ARI only: it would not be there.`);
       return !gone;
@@ -148,7 +154,7 @@ function ariOff(topology: Topology): Changed {
       return { ...f, ariForwarding: false };
     });
   for (const f of functions)
-    if (f.sriov !== undefined && f.sriov !== 'none' && bridgeAbove(topology, f)?.ariForwarding)
+    if (f.sriov !== undefined && f.sriov !== 'none' && bridgeAbove(f)?.ariForwarding)
       notes.push(`First VF Offset and VF Stride of ${f.bdf} may be others without ARI; those that it shows now are taken.`);
   if (notes.length === 0) notes.push('ARI is not in use here: nothing changes.');
   return { topology: { ...topology, functions }, notes };
@@ -156,6 +162,7 @@ function ariOff(topology: Topology): Changed {
 
 /** A whole device moves, with its VFs and what is behind it; a port has room for one device. */
 function move(topology: Topology, bdf: string, to: string): Changed {
+  const bridgeAbove = bridgesOf(topology);
   const found = find(topology, bdf);
   const bridge = find(topology, to);
   if (!bridge.buses || bridge.buses.secondary === 0)
@@ -167,11 +174,7 @@ function move(topology: Topology, bdf: string, to: string): Changed {
     return at.domain === from.domain && at.bus === from.bus && at.device === from.device && f.physfn === undefined;
   };
   const device = topology.functions.filter(slotOf);
-  for (
-    let above: TopologyFunction | undefined = bridge, steps = 0;
-    above && steps < 256;
-    above = bridgeAbove(topology, above), steps++
-  )
+  for (let above: TopologyFunction | undefined = bridge, steps = 0; above && steps < 256; above = bridgeAbove(above), steps++)
     if (device.includes(above))
       throw new ImpossibleChange(`${to} is behind ${above.bdf}, or is part of it: it cannot be moved there`);
   const target = parseBdf(to)!;
@@ -210,7 +213,7 @@ function move(topology: Topology, bdf: string, to: string): Changed {
           above: to,
           ...(f.sriov !== undefined && f.sriov !== 'none' && { sriov: { ...f.sriov, numVFs: 0 } }),
         };
-      const above = bridgeAbove(topology, f);
+      const above = bridgeAbove(f);
       return above !== undefined && names.has(above.bdf) ? { ...f, above: names.get(above.bdf)! } : f;
     });
   return { topology: { ...topology, functions }, notes };

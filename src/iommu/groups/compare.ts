@@ -69,15 +69,22 @@ function whyFiner(
   assumed: Assumptions,
   override: boolean,
 ): Pick<Difference, 'reason' | 'says'> {
-  const names = shared.join(', ');
+  const names = some(shared);
   if (override)
     return {
       reason: 'acs override active',
       says: `pcie_acs_override makes the kernel show ${names} apart. Nothing in the hardware keeps them from reaching each other: this is no isolation.`,
     };
-  /** The kernel lies between what is computed and what an assumption gives. */
-  const fits = (other: GroupOf) =>
-    shared.every((a, i) => shared.slice(i + 1).every((b) => theirs.get(a) === theirs.get(b) || other.get(a) !== other.get(b)));
+  /** The kernel lies between what is computed and what an assumption gives: what that puts together, the kernel has together. */
+  const fits = (other: GroupOf) => {
+    const kernelOf = new Map<number, number>();
+    return shared.every((bdf) => {
+      const group = other.get(bdf)!;
+      const its = theirs.get(bdf)!;
+      if (!kernelOf.has(group)) kernelOf.set(group, its);
+      return kernelOf.get(group) === its;
+    });
+  };
   if (fits(assumed.hotAdded))
     return {
       reason: 'order',
@@ -95,7 +102,7 @@ function whyFiner(
 }
 
 function whyCoarser(shared: readonly string[], assumed: Assumptions): Pick<Difference, 'reason' | 'says'> {
-  const names = shared.join(', ');
+  const names = some(shared);
   if (distinct(shared, assumed.turnedOff).length === 1)
     return {
       reason: 'order',
@@ -155,4 +162,9 @@ function presenceOf(topology: Topology, ours: GroupOf, theirs: GroupOf): Compari
     if (covered === undefined && coveredBecause !== undefined) return [{ bdf, says: coveredBecause }];
     return [{ bdf, says: 'it has no group, and one was expected' }];
   });
+}
+
+/** The first few names of many. */
+function some(names: readonly string[]): string {
+  return names.length > 8 ? `${names.slice(0, 8).join(', ')} and ${names.length - 8} more` : names.join(', ');
 }

@@ -32,16 +32,22 @@ export interface Computed {
   groups: ComputedGroup[];
   /** Functions without a group, and why. */
   ungrouped: { bdf: string; because: string }[];
-  /** Functions whose group is not known. `groups` has them where they are at the least; `perhapsWith` are those that may be with them. */
+  /**
+   * Functions whose group is not known. `groups` has them where they are at the least; `perhapsWith` are those that may be with
+   * them, 16 at the most.
+   */
   unknown: { bdf: string; because: string[]; perhapsWith: string[] }[];
 }
 
+/** A reader wants to see whom it is about; thousands would be no help. */
+const MOST_PERHAPS = 16;
+
 /** One run over all functions in their order. */
 interface Run {
-  /** Group of each function, as an index; -1 for none. */
-  groupOf: Map<Node, number>;
+  /** Group of each function by its place in the order, as an index; -1 for none. */
+  groupOf: Int32Array;
   members: Node[][];
-  joins: Map<Node, Join>;
+  joins: (Join | undefined)[];
 }
 
 export interface ComputeOptions {
@@ -62,7 +68,7 @@ export function computeGroups(topology: Topology, options: ComputeOptions = {}):
 }
 
 export class Grouping {
-  private readonly isolations = new Map<Node, Isolation>();
+  private readonly isolations: (Isolation | undefined)[] = [];
   /** Where two answers are possible: what is not known taken as isolating, and as not. */
   readonly fine: Run;
   private readonly coarse: Run;
@@ -78,10 +84,10 @@ export class Grouping {
   }
 
   isolation(node: Node): Isolation {
-    let found = this.isolations.get(node);
+    let found = this.isolations[node.index];
     if (found === undefined) {
       found = isolationOf(node, this.fabric, this.options);
-      this.isolations.set(node, found);
+      this.isolations[node.index] = found;
     }
     return found;
   }
@@ -91,10 +97,11 @@ export class Grouping {
     const groups = fine.members.map((members, number) => ({
       number,
       members: members.map(({ bdf }) => bdf),
-      joins: members.flatMap((node) => fine.joins.get(node) ?? []),
+      joins: members.flatMap((node) => fine.joins[node.index] ?? []),
     }));
     const ungrouped: Computed['ungrouped'] = [];
     const unknown: Computed['unknown'] = [];
+    const perhapsOf = new Map<number, string[]>();
     for (const node of fabric.nodes) {
       if (node.f.covered === false)
         ungrouped.push({
@@ -102,21 +109,33 @@ export class Grouping {
           because: node.f.coveredBecause ?? 'no remapping unit that the kernel drives is in front of it',
         });
       else {
-        const perhaps = this.perhapsWith(node);
-        if (perhaps.length > 0)
-          unknown.push({ bdf: node.bdf, because: this.doubts(node), perhapsWith: perhaps.map(({ bdf }) => bdf) });
+        const perhaps = this.perhapsWith(node, perhapsOf);
+        if (perhaps.length > 0) unknown.push({ bdf: node.bdf, because: this.doubts(node), perhapsWith: perhaps });
       }
     }
     return { groups, ungrouped, unknown };
   }
 
-  /** Members that it has only when what is not known does not isolate. */
-  private perhapsWith(node: Node): readonly Node[] {
+  /** Whether two functions share a group if nothing that was not read isolates. */
+  perhapsTogether(a: Node, b: Node): boolean {
+    return this.coarse.groupOf[a.index] === this.coarse.groupOf[b.index];
+  }
+
+  /** Members that it has only when what is not known does not isolate: the same for all of a group. */
+  private perhapsWith(node: Node, known: Map<number, string[]>): string[] {
     if (this.coarse === this.fine) return [];
-    const own = this.fine.groupOf.get(node)!;
-    const all = this.coarse.members[this.coarse.groupOf.get(node)!]!;
-    if (all.length === this.fine.members[own]!.length) return [];
-    return all.filter((other) => this.fine.groupOf.get(other) !== own);
+    const own = this.fine.groupOf[node.index]!;
+    let found = known.get(own);
+    if (found !== undefined) return found;
+    found = [];
+    const all = this.coarse.members[this.coarse.groupOf[node.index]!]!;
+    if (all.length > this.fine.members[own]!.length)
+      for (const other of all) {
+        if (this.fine.groupOf[other.index] !== own) found.push(other.bdf);
+        if (found.length === MOST_PERHAPS) break;
+      }
+    known.set(own, found);
+    return found;
   }
 
   private inDoubt(node: Node): boolean {
@@ -127,8 +146,8 @@ export class Grouping {
   private doubts(node: Node): string[] {
     const seen = new Set<string>();
     const about = [node, ...node.mates];
-    for (let at = node.parent; at; at = at.parent) about.push(at, ...at.mates);
-    const mates = this.coarse.members[this.coarse.groupOf.get(node)!]!;
+    for (let at = node.parent; at && about.length < 64; at = at.parent) about.push(at, ...at.mates);
+    const mates = this.coarse.members[this.coarse.groupOf[node.index]!]!;
     for (const one of [...about, ...mates.slice(0, 8)]) {
       const { isolated, because } = this.isolation(one);
       if (isolated === undefined) seen.add(`${one.bdf}: ${because}`);
@@ -142,7 +161,7 @@ export class Grouping {
   }
 
   private run(otherwise: boolean): Run {
-    const run: Run = { groupOf: new Map(), members: [], joins: new Map() };
+    const run: Run = { groupOf: new Int32Array(this.fabric.nodes.length).fill(-1), members: [], joins: [] };
     const blocked = new Map<Node, Node | undefined>();
     /** The first function that does not isolate, from a bridge up to its root bus. */
     const firstBlock = (bridge: Node): Node | undefined => {
@@ -166,17 +185,17 @@ export class Grouping {
     };
     const isolated = (node: Node) => this.isolation(node).isolated ?? otherwise;
     const enter = (node: Node, join: Join, to: Node): void => {
-      const group = run.groupOf.get(to)!;
-      run.groupOf.set(node, group);
+      const group = run.groupOf[to.index]!;
+      run.groupOf[node.index] = group;
       run.members[group]!.push(node);
-      run.joins.set(node, join);
+      run.joins[node.index] = join;
     };
     for (const node of this.fabric.nodes) {
       if (node.f.covered === false) continue;
       const found = this.findGroup(node, run, otherwise, isolated, firstBlock);
       if (found) enter(node, found.join, found.to);
       else {
-        run.groupOf.set(node, run.members.length);
+        run.groupOf[node.index] = run.members.length;
         run.members.push([node]);
       }
     }
@@ -190,7 +209,7 @@ export class Grouping {
     isolated: (node: Node) => boolean,
     firstBlock: (bridge: Node) => Node | undefined,
   ): { join: Join; to: Node } | undefined {
-    const has = (other: Node) => run.groupOf.has(other);
+    const has = (other: Node) => run.groupOf[other.index]! >= 0;
     const aliases = (bridge: Node): Aliasing => {
       const way = aliasingOf(bridge);
       return way === 'unknown' ? (otherwise ? 'none' : 'alias') : way;
@@ -228,6 +247,7 @@ export class Grouping {
     }
 
     // 3. Functions that share a requester ID, 4. then functions of the same device.
+    if (from.aliases.length === 0 && from === node && (from.mates.length === 0 || isolated(from))) return undefined;
     const visited = new Set<Node>();
     return this.aliasGroup(node, from, run, visited, isolated) ?? this.functionGroup(node, from, run, visited, isolated);
   }
@@ -241,7 +261,7 @@ export class Grouping {
   ): { join: Join; to: Node } | undefined {
     if (visited.has(from)) return undefined;
     visited.add(from);
-    if (from !== node && run.groupOf.has(from)) return join(node, from, 'function', from, [], '');
+    if (from !== node && run.groupOf[from.index]! >= 0) return join(node, from, 'function', from, [], '');
     for (const other of from.aliases) {
       const to =
         this.aliasGroup(node, other, run, visited, isolated)?.to ?? this.functionGroup(node, other, run, visited, isolated)?.to;

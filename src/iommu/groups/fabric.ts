@@ -6,6 +6,8 @@ import type { Topology, TopologyFunction } from './topology.ts';
 export interface Node {
   readonly f: TopologyFunction;
   readonly bdf: string;
+  /** Place in the order of discovery. */
+  index: number;
   readonly domain: number;
   readonly bus: number;
   /** Device in bits 7:3, function in 2:0. */
@@ -64,6 +66,7 @@ function nodeOf(f: TopologyFunction): Node {
   return {
     f,
     bdf: f.bdf,
+    index: -1,
     domain,
     bus,
     devfn: (device << 3) | fn,
@@ -100,6 +103,8 @@ function parentOf(node: Node, byBdf: ReadonlyMap<string, Node>, bridges: Readonl
 
 /** A path that was made up could lead in a circle; the walk upwards must end. */
 function cutLoops(nodes: readonly Node[]): void {
+  // Where every way up leads to lower bus numbers there is none.
+  if (nodes.every(({ parent, domain, bus }) => !parent || (parent.domain === domain && parent.bus < bus))) return;
   const done = new Set<Node>();
   for (const node of nodes) {
     const way = new Set<Node>();
@@ -139,8 +144,11 @@ function inOrderOfDiscovery(nodes: readonly Node[]): Node[] {
     }
   }
   for (const vf of nodes.filter((node) => node.f.physfn !== undefined).sort(byAddress)) ordered.push(vf);
+  for (const [index, node] of ordered.entries()) node.index = index;
   return ordered;
 }
+
+const NONE: readonly Node[] = [];
 
 function setMates(bus: readonly Node[]): void {
   const slots = new Map<number, Node[]>();
@@ -152,7 +160,7 @@ function setMates(bus: readonly Node[]): void {
   for (const slot of slots.values()) {
     const several = slot.some((node) => node.f.physfn === undefined && (node.devfn & 7) > 0);
     for (const node of slot) {
-      node.mates = slot.length > 1 ? slot.filter((other) => other !== node) : [];
+      node.mates = slot.length > 1 ? slot.filter((other) => other !== node) : NONE;
       // The kernel marks what it finds above function 0 itself, and never a VF: pci_scan_slot(), pci_iov_add_virtfn().
       // A listing without the bit of the header shows it by the functions that are there.
       node.multifunction = node.f.physfn === undefined && ((node.devfn & 7) > 0 || (node.f.multifunction ?? several));

@@ -45,7 +45,8 @@ export function topologyOf(functions: readonly ConfiguredFunction[], more: { ivr
   return { functions: withVfs(found), ...more };
 }
 
-function functionOf(given: ConfiguredFunction): TopologyFunction {
+/** One function, without regard for the others. */
+export function functionOf(given: ConfiguredFunction): TopologyFunction {
   const { bdf, config: bytes, path, vendor, device, physfn } = given;
   const config = bytes === undefined ? undefined : readConfig(bytes);
   const f: TopologyFunction = { bdf };
@@ -129,19 +130,26 @@ function extendedMissing(config: Config): boolean {
   return config.length < ALL || config.findings.some(({ is, offset }) => is === 'short' && offset >= LEGACY);
 }
 
-/** VFs that exist are known by their PF where nobody said whose they are. */
+/**
+ * VFs that exist are known by their PF where nobody said whose they are: where functions have no place in a tree.
+ * A domain has room for 65536 functions, so whoever claims more is not believed.
+ */
 export function withVfs(functions: readonly TopologyFunction[]): TopologyFunction[] {
   const pfOf = new Map<string, TopologyFunction>();
+  const room = new Map<number, number>();
   for (const pf of functions) {
-    if (pf.sriov === undefined || pf.sriov === 'none') continue;
+    if (pf.sriov === undefined || pf.sriov === 'none' || pf.above !== undefined) continue;
     const { numVFs, firstVFOffset: FirstVFOffset, vfStride: VFStride } = pf.sriov;
     if (FirstVFOffset === undefined || VFStride === undefined) continue;
-    for (const vf of vfAddresses(parseBdf(pf.bdf)!, { FirstVFOffset, VFStride }, numVFs)) pfOf.set(formatBdf(vf), pf);
+    const address = parseBdf(pf.bdf)!;
+    const left = (room.get(address.domain) ?? 65_536) - numVFs;
+    if (left < 0) continue;
+    room.set(address.domain, left);
+    for (const vf of vfAddresses(address, { FirstVFOffset, VFStride }, numVFs)) pfOf.set(formatBdf(vf), pf);
   }
   return functions.map((f) => {
-    const pf = f.physfn === undefined ? pfOf.get(f.bdf) : undefined;
-    if (!pf || pf === f) return f;
-    return { ...f, physfn: pf.bdf, ...lent(pf) };
+    const pf = f.physfn === undefined && f.above === undefined ? pfOf.get(f.bdf) : undefined;
+    return !pf || pf === f ? f : { ...f, physfn: pf.bdf, ...lent(pf) };
   });
 }
 

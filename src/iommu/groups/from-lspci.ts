@@ -1,4 +1,5 @@
 import {
+  type HexDump,
   type ListedCapability,
   type ListedFunction,
   type Listing,
@@ -6,7 +7,7 @@ import {
   listedFlags,
   parseBdf,
 } from '../../pci/index.ts';
-import { withVfs } from './from-config.ts';
+import { functionOf, withVfs } from './from-config.ts';
 import { ACS, type AcsRegisters, type Port, type Topology, type TopologyFunction, type VfFacts } from './topology.ts';
 
 /** Port types in the words of lspci. pciutils 3.15 ls-caps.c. */
@@ -58,20 +59,30 @@ const NO_QUIRKS = 0;
 
 const VMD_DOMAINS = 0x10000;
 
-/** What a posted listing tells about the groups of a machine. What it does not show stays unknown. */
-export function topologyOfListing({ functions }: Listing): Topology {
+/**
+ * What a posted listing tells about the groups of a machine. What it does not show stays unknown.
+ * @param dump the bytes of `-xxx` or `-xxxx`, where the text has them too: they know more than the words
+ */
+export function topologyOfListing({ functions }: Listing, dump?: HexDump): Topology {
+  const bytes = new Map(dump?.functions.map(({ bdf, bytes: config }) => [bdf, config]));
   const vmds = functions.filter(isVmd).map(({ bdf }) => bdf);
   const domains = [...new Set(functions.map(({ bdf }) => parseBdf(bdf)!.domain))]
     .filter((one) => one >= VMD_DOMAINS)
     .sort((a, b) => a - b);
   const amdUnit = functions.some((listed) => isUnit(listed) && makerOf(listed) === 0x1022);
   return {
-    functions: withVfs(functions.map((listed) => functionOf(listed, vmds, domains))),
+    functions: withVfs(
+      functions.map((listed) => {
+        const config = bytes.get(listed.bdf);
+        const words = fromWords(listed, vmds, domains);
+        return config === undefined ? words : { ...words, ...functionOf({ bdf: listed.bdf, config }) };
+      }),
+    ),
     ivrs: amdUnit,
   };
 }
 
-function functionOf(listed: ListedFunction, vmds: readonly string[], domains: readonly number[]): TopologyFunction {
+function fromWords(listed: ListedFunction, vmds: readonly string[], domains: readonly number[]): TopologyFunction {
   const f: TopologyFunction = { bdf: listed.bdf };
   const vendor = makerOf(listed);
   if (vendor !== undefined) f.vendor = vendor;

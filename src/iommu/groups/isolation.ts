@@ -26,24 +26,25 @@ export interface IsolationOptions {
 /** The kernel's answer for one function. */
 export function isolationOf(node: Node, fabric: Fabric, { hotAdded = false }: IsolationOptions = {}): Isolation {
   const multifunction = node.multifunction && (!hotAdded || node.f.multifunction !== false);
-  const standard = standardIsolation(node, multifunction);
+  const rows = node.f.vendor === undefined ? NO_ROWS : (ROWS_OF.get(node.f.vendor) ?? NO_ROWS);
   // Without the vendor any row might apply; a function that nobody shares anything with is not asked, so this is rare.
   if (node.f.vendor === undefined) {
+    const standard = standardIsolation(node, multifunction);
     return standard.isolated === undefined
       ? standard
       : { isolated: undefined, because: 'its vendor is not known, and the kernel has quirks by vendor', lacks: [] };
   }
   const doubts: Isolation[] = [];
-  for (const row of ROWS_OF.get(node.f.vendor) ?? NO_ROWS) {
+  for (const row of rows) {
+    if (row.ports && node.f.port !== undefined && !row.ports.includes(node.f.port)) continue;
     const matches = rowMatches(row, node.f);
     if (matches === false) continue;
-    if (row.ports && node.f.port !== undefined && !row.ports.includes(node.f.port)) continue;
     const answer = quirkAnswer(row, node, fabric, multifunction);
     if (answer === undefined) continue;
     if (matches === undefined || (row.ports && node.f.port === undefined)) doubts.push(answer);
     else return settle(answer, doubts);
   }
-  return settle(standard, doubts);
+  return settle(standardIsolation(node, multifunction), doubts);
 }
 
 function settle(answer: Isolation, doubts: readonly Isolation[]): Isolation {
@@ -81,37 +82,46 @@ function quirkAnswer(row: AcsQuirk, node: Node, fabric: Fabric, multifunction: b
   return { isolated: answer, because, lacks: answer ? [] : requiredBits(REQ_ACS_FLAGS), quirk: row.kernel };
 }
 
+const never = (because: string): Isolation => ({ isolated: false, because, lacks: requiredBits(REQ_ACS_FLAGS) });
+const unread = (because: string): Isolation => ({ isolated: undefined, because, lacks: [] });
+const CONVENTIONAL = never('it is conventional PCI, where all on a bus can reach each other');
+const BRIDGE = never('it is a bridge between PCI Express and conventional PCI, to which ACS does not apply');
+const COLLECTOR = never('it is an event collector of the root complex, which has no ACS');
+const WITHOUT_ACS = never('it has no ACS capability');
+const ALONE: Isolation = { isolated: true, because: 'it is the only function of its device', lacks: [] };
+const NOT_ASKED: Isolation = { isolated: true, because: 'the kernel asks no ACS of its kind', lacks: [] };
+const PORT_UNREAD = unread('its capabilities could not be read');
+const ACS_UNREAD = unread('its ACS capability could not be read');
+
 function standardIsolation(node: Node, multifunction: boolean): Isolation {
   const { port, acs } = node.f;
-  const never = (because: string): Isolation => ({ isolated: false, because, lacks: requiredBits(REQ_ACS_FLAGS) });
   switch (port) {
     case undefined:
-      return { isolated: undefined, because: 'its capabilities could not be read', lacks: [] };
+      return PORT_UNREAD;
     case 'conventional':
-      return never('it is conventional PCI, where all on a bus can reach each other');
+      return CONVENTIONAL;
     case 'bridgeToPci':
     case 'bridgeFromPci':
-      return never('it is a bridge between PCI Express and conventional PCI, to which ACS does not apply');
+      return BRIDGE;
     case 'eventCollector':
-      return never('it is an event collector of the root complex, which has no ACS');
+      return COLLECTOR;
     case 'rootPort':
     case 'downstreamPort':
       return registers(acs);
     case 'other':
-      return { isolated: true, because: 'the kernel asks no ACS of its kind', lacks: [] };
+      return NOT_ASKED;
     case 'endpoint':
     case 'legacyEndpoint':
     case 'upstreamPort':
     case 'integratedEndpoint':
       break;
   }
-  return multifunction ? registers(acs) : { isolated: true, because: 'it is the only function of its device', lacks: [] };
+  return multifunction ? registers(acs) : ALONE;
 }
 
 function registers(acs: AcsRegisters | 'none' | undefined): Isolation {
-  if (acs === undefined) return { isolated: undefined, because: 'its ACS capability could not be read', lacks: [] };
-  if (acs === 'none') return { isolated: false, because: 'it has no ACS capability', lacks: requiredBits(REQ_ACS_FLAGS) };
-  return judge(acs);
+  if (acs === undefined) return ACS_UNREAD;
+  return acs === 'none' ? WITHOUT_ACS : judge(acs);
 }
 
 /** Bits that a function does not offer count as wired on. Linux drivers/pci/pci.c, pci_acs_flags_enabled(). */

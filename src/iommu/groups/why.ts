@@ -32,19 +32,24 @@ export function whyTogether(topology: Topology, a: string, b: string): Why {
   if (none.length > 0)
     return { a, b, is: 'none', missing: [], because: none.map(({ bdf, because }) => `${bdf} has no group: ${because}.`) };
   const { groupOf, joins } = grouping.fine;
-  if (groupOf.get(one) === groupOf.get(other)) return { a, b, is: 'together', ...joining(one, other, joins, grouping) };
-  const doubt = computed.unknown.find(
-    ({ bdf, perhapsWith }) => (bdf === a && perhapsWith.includes(b)) || (bdf === b && perhapsWith.includes(a)),
-  );
-  if (doubt) return { a, b, is: 'unknown', missing: [], because: doubt.because.map((text) => `Not known: ${text}.`) };
+  if (groupOf[one.index] === groupOf[other.index]) return { a, b, is: 'together', ...joining(one, other, joins, grouping) };
+  if (grouping.perhapsTogether(one, other)) {
+    const doubts = computed.unknown.filter(({ bdf }) => bdf === a || bdf === b).flatMap(({ because }) => because);
+    return { a, b, is: 'unknown', missing: [], because: [...new Set(doubts)].map((text) => `Not known: ${text}.`) };
+  }
   return { a, b, is: 'apart', missing: [], because: parting(one, other, grouping) };
 }
 
 /** Each function took the group of one that was there before it: two of a group meet at some function on these ways. */
-function joining(a: Node, b: Node, joins: ReadonlyMap<Node, Join>, grouping: Grouping): Pick<Why, 'at' | 'missing' | 'because'> {
+function joining(
+  a: Node,
+  b: Node,
+  joins: readonly (Join | undefined)[],
+  grouping: Grouping,
+): Pick<Why, 'at' | 'missing' | 'because'> {
   const wayOf = (node: Node): Join[] => {
     const way: Join[] = [];
-    for (let join = joins.get(node); join; join = joins.get(grouping.fabric.byBdf.get(join.with)!)) way.push(join);
+    for (let join = joins[node.index]; join; join = joins[grouping.fabric.byBdf.get(join.with)!.index]) way.push(join);
     return way;
   };
   const ofA = wayOf(a);
