@@ -1,5 +1,5 @@
 import type { PciFunction } from '../host/functions.ts';
-import type { Picture } from '../host/picture.ts';
+import { functionOf, type Picture } from '../host/picture.ts';
 import { acsAtBoot, type ConfiguredFunction, coverageOf, type Topology, topologyOf } from '../iommu/index.ts';
 import { parseBdf } from '../pci/index.ts';
 import { indexOf } from './index-of.ts';
@@ -13,13 +13,13 @@ export interface GroupsOfPicture {
 
 /** From what was read of a host. Functions that the kernel has in a group are taken as covered by a unit. */
 export function groupsOfPicture(picture: Picture): GroupsOfPicture {
-  const { functions, dmar } = indexOf(picture);
+  const { dmar } = indexOf(picture);
   const on = picture.units.length > 0 || picture.groups.length > 0;
   const ivrs = picture.firmwareTables.some(({ signature }) => signature === 'IVRS');
   const units = { names: picture.units.map(({ name }) => name), ...(dmar !== undefined && { dmar }) };
   const coverage = (found: PciFunction): Pick<ConfiguredFunction, 'covered' | 'coveredBecause'> => {
     if (!on || found.group !== undefined) return {};
-    const path = (found.physfn === undefined ? undefined : functions.get(found.physfn)?.path) ?? found.path;
+    const path = (found.physfn === undefined ? undefined : functionOf(picture, found.physfn)?.path) ?? found.path;
     const { covered, because } = coverageOf({ ...found, path }, units);
     return { covered: covered ?? false, ...(because !== undefined && { coveredBecause: because }) };
   };
