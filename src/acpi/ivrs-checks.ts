@@ -78,7 +78,7 @@ function checkSameUnit(ivhds: readonly IvhdBlock[], findings: Findings): void {
 }
 
 function checkRegisters(ivhds: readonly IvhdBlock[], findings: Findings): void {
-  // 16 KiB without performance counters, which is the least. AMD IOMMU 48882 Rev 3.08 §3.4.
+  // 16 KiB without performance counters, which is the least. AMD IOMMU 48882 Rev 3.08, MMIO registers.
   const registers = ivhds
     .filter(({ base }) => base !== 0n)
     .map(({ base, offset, segment, deviceId }) => ({ start: base, end: base + 0x3fffn, offset, unit: `${segment} ${deviceId}` }));
@@ -129,7 +129,7 @@ function checkInterrupts(ivhds: readonly IvhdBlock[], findings: Findings): void 
     findings.odd(ivhds[0]?.offset ?? 48, 'no I/O APIC is named: Linux leaves interrupt remapping off on this machine');
 }
 
-/** AMD IOMMU 48882 Rev 3.08 §5.2.2.5. */
+/** AMD IOMMU 48882 Rev 3.08 chapter 5. */
 function checkMemory(ivmds: readonly IvmdBlock[], findings: Findings): void {
   for (const { offset, typeNumber, flags, deviceId, auxiliaryData, base, memoryLength } of ivmds) {
     if (memoryLength === 0n) findings.broken(offset + 24, 'IVMD has no bytes');

@@ -59,7 +59,7 @@ export type IvhdEntry = PlainEntry | AliasDeviceEntry | ExtendedDeviceEntry | Sp
 
 /**
  * Device entries until `end`; one that does not fit ends them. Types up to BFh have a fixed size, which their two highest bits
- * give: 4, 8 or 16 bytes; those up to EFh have 32, and of the rest only F0h is known. AMD IOMMU 48882 Rev 3.08 §5.2.2.2.
+ * give: 4, 8 or 16 bytes; those up to EFh have 32, and of the rest only F0h is known. AMD IOMMU 48882 Rev 3.08 chapter 5.
  *
  * @param cut whether the block itself runs over the end of the table, which has been told
  */
@@ -128,7 +128,7 @@ function readEntry(view: DataView, offset: number, length: number, findings: Fin
   }
 }
 
-/** An integer has 8 bytes, text at least one, and without an ID there is nothing. AMD IOMMU 48882 Rev 3.08 §5.2.2.4. */
+/** An integer has 8 bytes, text at least one, and without an ID there is nothing. AMD IOMMU 48882 Rev 3.08 chapter 5. */
 function checkAcpi(offset: number, hid: string, format: number, length: number, findings: Findings): void {
   if (hid === '') findings.odd(offset + 4, 'an ACPI device has no hardware ID');
   if (format > 2) findings.odd(offset + 20, `the unique ID has format ${format}, which is not defined`);

@@ -1,12 +1,12 @@
 import type { Fields } from '../bits/index.ts';
 import { bit, bytes, type Entry, entry, field, reserved, reservedBytes, text, u8, u16, u32, u64, viewOf } from '../bits/index.ts';
 
-// Field names and places as the AMD I/O Virtualization Technology (IOMMU) Specification 48882 Rev 3.08 prints them, §5.2.
+// Field names and places as the AMD I/O Virtualization Technology (IOMMU) Specification 48882 Rev 3.08 prints them in its chapter 5.
 
 /** The IVRS table between the common header and the first block. */
 export const IvrsFields = entry(
   'I/O Virtualization Reporting Structure',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.1', bits: 96, offset: 36 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 96, offset: 36 },
   {
     EFRSup: bit(0, 'Extended features are told, in blocks of types 11h and 40h'),
     DmaRemapSup: bit(1, 'Firmware asks the system to remap DMA before anything else may do any'),
@@ -28,7 +28,7 @@ export const BLOCK_TYPES = { ivhd10: 0x10, ivhd11: 0x11, ivmdAll: 0x20, ivmdOne:
 const head = { Type: u8(0, 'Type', BLOCK_TYPES), Flags: u8(1, 'Flags'), Length: u16(2, 'Length') };
 
 /** What every block starts with. */
-export const BlockHeader = entry('IVRS Block Header', { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2', bits: 32 }, head);
+export const BlockHeader = entry('IVRS Block Header', { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 32 }, head);
 
 const ivhd = {
   ...head,
@@ -41,13 +41,13 @@ const ivhd = {
 
 export const Ivhd10 = entry(
   'I/O Virtualization Hardware Definition, type 10h',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.1', bits: 24 * 8 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 24 * 8 },
   { ...ivhd, IOMMUFeatureInfo: u32(20, 'IOMMU Feature Info') },
 );
 
 export const Ivhd11 = entry(
   'I/O Virtualization Hardware Definition, types 11h and 40h',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.1', bits: 40 * 8 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 40 * 8 },
   {
     ...ivhd,
     IOMMUAttributes: u32(20, 'IOMMU Attributes'),
@@ -59,7 +59,7 @@ export const Ivhd11 = entry(
 /** The flags of an IVHD block. The last two are for type 10h; firmware sets them in the others too. */
 export const IvhdFlags = entry(
   'IVHD Flags',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.1', bits: 8 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 8 },
   {
     HtTunEn: bit(0, 'HyperTransport tunnel'),
     PassPW: bit(1, 'PassPW'),
@@ -74,13 +74,13 @@ export const IvhdFlags = entry(
 
 export const IvhdInfo = entry(
   'IOMMU Info',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.1', bits: 16 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 16 },
   { MSInum: field(4, 0, 'MSI number'), RSVD_5: reserved(7, 5), UnitID: field(12, 8, 'UnitID'), RSVD_13: reserved(15, 13) },
 );
 
 export const IvhdFeatures = entry(
   'IOMMU Feature Info, type 10h',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.1', bits: 32 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 32 },
   {
     XTSup: bit(0, 'x2APIC interrupts'),
     NXSup: bit(1, 'no-execute protection'),
@@ -100,7 +100,7 @@ export const IvhdFeatures = entry(
 
 export const IvhdAttributes = entry(
   'IOMMU Attributes, types 11h and 40h',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.1; HATDis: Linux 6.12 drivers/iommu/amd/amd_iommu_types.h and later', bits: 32 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5; HATDis: Linux drivers/iommu/amd/amd_iommu_types.h', bits: 32 },
   {
     HATDis: bit(0, 'host address translation is off'),
     RSVD_1: reserved(12, 1),
@@ -128,26 +128,26 @@ export const ENTRY_TYPES = {
 const device = { Type: u8(0, 'Type', ENTRY_TYPES), DeviceID: u16(1, 'DeviceID'), DTESetting: u8(3, 'DTE Setting') };
 
 /** Types 00h to 04h: padding, all devices, one device, start and end of a range. */
-export const DeviceEntry4 = entry('4-byte device entry', { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.2', bits: 32 }, device);
+export const DeviceEntry4 = entry('4-byte device entry', { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 32 }, device);
 
 /** Types 42h and 43h: devices whose requests carry another ID. */
 export const AliasEntry = entry(
   'alias device entry',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.3', bits: 64 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 64 },
   { ...device, RSVD_32: reserved(39, 32), SourceDeviceID: u16(5, 'Source DeviceID'), RSVD_56: reserved(63, 56) },
 );
 
 /** Types 46h and 47h. */
 export const ExtendedEntry = entry(
   'extended device entry',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.3', bits: 64 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 64 },
   { ...device, RSVD_32: reserved(62, 32), AtsDisabled: bit(63, 'ATS requests of the device are blocked') },
 );
 
 /** Type 48h: an I/O APIC or HPET, and the ID that its interrupts carry. */
 export const SpecialEntry = entry(
   'special device entry',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.3', bits: 64 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 64 },
   {
     ...device,
     Handle: u8(4, 'APIC ID or HPET number'),
@@ -159,7 +159,7 @@ export const SpecialEntry = entry(
 /** Type F0h, in blocks of type 40h: a device that only ACPI knows. The unique ID follows. */
 export const AcpiEntry = entry(
   'ACPI device entry',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.4', bits: 22 * 8 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 22 * 8 },
   {
     ...device,
     HardwareID: text(4, 8, 'Hardware ID'),
@@ -172,7 +172,7 @@ export const AcpiEntry = entry(
 /** What goes into the device table for a device. */
 export const DteSetting = entry(
   'DTE Setting',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.2', bits: 8 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 8 },
   {
     INITPass: bit(0, 'INIT passes'),
     EIntPass: bit(1, 'ExtInt passes'),
@@ -186,7 +186,7 @@ export const DteSetting = entry(
 
 export const Ivmd = entry(
   'I/O Virtualization Memory Definition',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.5; PCISegmentGroup: Linux 6.12 struct ivmd_header', bits: 32 * 8 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5; PCISegmentGroup: Linux 6.12 struct ivmd_header', bits: 32 * 8 },
   {
     ...head,
     DeviceID: u16(4, 'DeviceID'),
@@ -200,7 +200,7 @@ export const Ivmd = entry(
 
 export const IvmdFlags = entry(
   'IVMD Flags',
-  { source: 'AMD IOMMU 48882 Rev 3.08 §5.2.2.5', bits: 8 },
+  { source: 'AMD IOMMU 48882 Rev 3.08 chapter 5', bits: 8 },
   {
     Unity: bit(0, 'mapped one to one'),
     IR: bit(1, 'readable'),

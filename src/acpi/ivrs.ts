@@ -80,7 +80,7 @@ export interface Ivrs {
 
 /**
  * Reads an IVRS table. Never throws: every block and device entry that can be read is given, and one finding for each thing
- * that is wrong, with its place. Source: AMD IOMMU 48882 Rev 3.08 §5.2.
+ * that is wrong, with its place. Source: AMD IOMMU 48882 Rev 3.08 chapter 5.
  *
  * @returns undefined when there are not even the 48 bytes before the first block
  */

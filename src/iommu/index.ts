@@ -1,2 +1,3 @@
+export * from './amdvi/registers.ts';
 export * from './groups/index.ts';
 export * from './vtd/registers.ts';
