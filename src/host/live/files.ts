@@ -6,21 +6,25 @@ import { errnoOf, hostError, isAbsent } from './errors.ts';
 import { anyThreadBlocked, mayBlock, PATIENCE, readGuarded } from './guarded.ts';
 import { readKmsg } from './kmsg.ts';
 import { takeLock } from './lock.ts';
+import { MAX_FILE, plainFiles } from './plain.ts';
 import type { Root } from './root.ts';
 import type { Sys } from './sys.ts';
 
-const MAX_FILE = 64 * 1024 * 1024;
 /** How long an attribute of sysfs may take to be read, in milliseconds. */
 const READ_LIMIT = 5000;
 /** What O_DIRECT asks of memory, offset and length: a multiple of this suits every disk. */
 const ALIGNMENT = 4096;
+
+/** Attributes that the kernel prints from its own memory, taking no lock of the device. Source: Linux drivers/pci/pci-sysfs.c. */
+const NEVER_BLOCKS =
+  /^\/sys\/bus\/pci\/devices\/[^/]+\/(vendor|device|class|modalias|resource|numa_node|local_cpulist|boot_vga|d3cold_allowed|removable|sriov_(totalvfs|offset|stride|vf_device|drivers_autoprobe))$/;
 
 /** Files of this machine, or of a tree recorded from one. */
 export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
   /** Runs one call on the real path; an error names the host's path. */
   async function at<T>(path: string, last: 'follow' | 'keep', tried: string, run: (file: string) => Promise<T>): Promise<T> {
     try {
-      return await run(await root.locate(path, last));
+      return await run(root.locate(path, last));
     } catch (error) {
       throw hostError(path, tried, error);
     }
@@ -31,8 +35,13 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
       throw error;
     });
 
+  const plain = plainFiles(root);
+  /** Whether asking for the place itself, a link or a folder, can wait for nobody. */
+  const isQuick = (path: string): boolean => !root.real || path.startsWith('/sys/');
+
   async function read(path: string): Promise<Uint8Array | undefined> {
-    if (root.real && mayBlock(path)) return await readGuarded(path, READ_LIMIT);
+    if (!root.real || NEVER_BLOCKS.test(path)) return await plain.read(path);
+    if (mayBlock(path)) return await readGuarded(path, READ_LIMIT);
     const reading = orAbsent(at(path, 'follow', 'read', (file) => readWhole(file, path)));
     return path.startsWith('/sys/') ? await withLimit(reading, path) : await reading;
   }
@@ -40,19 +49,25 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
   return {
     read,
     async readText(path) {
+      if (!root.real || NEVER_BLOCKS.test(path)) return await plain.readText(path);
       const bytes = await read(path);
       return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
     },
-    readAt: (path, offset, length) => orAbsent(at(path, 'follow', 'read', (file) => readPart(file, offset, length, sys))),
+    readAt: (path, offset, length) =>
+      root.real
+        ? orAbsent(at(path, 'follow', 'read', (file) => readPart(file, offset, length, sys)))
+        : plain.readAt(path, offset, length),
     link: (path) =>
-      at(path, 'keep', 'read the link', async (file) => {
-        try {
-          return await readlink(file);
-        } catch (error) {
-          if (isAbsent(error) || errnoOf(error) === 'EINVAL') return undefined;
-          throw error;
-        }
-      }),
+      isQuick(path)
+        ? plain.link(path)
+        : at(path, 'keep', 'read the link', async (file) => {
+            try {
+              return await readlink(file);
+            } catch (error) {
+              if (isAbsent(error) || errnoOf(error) === 'EINVAL') return undefined;
+              throw error;
+            }
+          }),
     claimed: (path) =>
       root.real
         ? withLimit(
@@ -60,8 +75,12 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
             path,
           )
         : Promise.resolve(undefined),
-    list: (path) => orAbsent(at(path, 'follow', 'list', async (file) => (await readdir(file)).sort())),
-    exists: async (path) => (await orAbsent(at(path, 'follow', 'look at', async (file) => await lstat(file)))) !== undefined,
+    list: (path) =>
+      isQuick(path) ? plain.list(path) : orAbsent(at(path, 'follow', 'list', async (file) => (await readdir(file)).sort())),
+    exists: async (path) =>
+      isQuick(path)
+        ? await plain.exists(path)
+        : (await orAbsent(at(path, 'follow', 'look at', async (file) => await lstat(file)))) !== undefined,
     write: (path, text) => at(path, 'follow', 'write', (file) => writeOnce(file, path, text)),
     replace: (path, content) => at(path, 'follow', 'replace', (file) => replaceWhole(file, content)),
     append: (path, text) => at(path, 'follow', 'append to', (file) => appendSynced(file, text)),
@@ -72,7 +91,7 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
         await orAbsent(syncFolder(dirname(file)));
       }),
     async lock(path) {
-      const file = await root.locate(path, 'follow');
+      const file = root.locate(path, 'follow');
       await at(path, 'follow', 'lock', async () => await makeFolders(dirname(file)));
       return await takeLock(file, path);
     },

@@ -17,7 +17,7 @@ const EXEC_LIMIT = 5000;
 export function liveHypervisor(root: Root, sys: () => Promise<Sys>): Hypervisor {
   return {
     run: runProgram,
-    start: async (argv, { memlock, output }) => await startDetached(argv, memlock, await root.locate(output, 'follow')),
+    start: async (argv, { memlock, output }) => await startDetached(argv, memlock, root.locate(output, 'follow')),
     async signal(pid, signal) {
       // 0 and negative numbers are whole groups of processes, 1 is init.
       if (!Number.isInteger(pid) || pid <= 1)
@@ -29,7 +29,7 @@ export function liveHypervisor(root: Root, sys: () => Promise<Sys>): Hypervisor 
         throw hostError(`process ${pid}`, `send ${signal}`, error);
       }
     },
-    connect: async (path, timeout) => await connectChannel(await root.locate(path, 'follow'), path, timeout),
+    connect: async (path, timeout) => await connectChannel(root.locate(path, 'follow'), path, timeout),
     kvm: async () => await probeKvm(sys),
   };
 }

@@ -1,10 +1,12 @@
-import { readlink } from 'node:fs/promises';
-import { join, normalize } from 'node:path';
+import { lstatSync, readlinkSync } from 'node:fs';
+import { normalize } from 'node:path';
 import { HostError } from '../host.ts';
-import { errnoOf, hostError } from './errors.ts';
+import { hostError, isAbsent } from './errors.ts';
 
 /** Symbolic links that one path may lead through, as in the kernel. */
 const MAX_LINKS = 40;
+/** Folders that are remembered at once. */
+const MAX_KNOWN = 100_000;
 
 /** Turns a path of the host into a path of this machine. */
 export interface Root {
@@ -14,7 +16,9 @@ export interface Root {
    * @param last whether a symbolic link in the last place is followed
    * @throws HostError `ELOOP`, or `EINVAL` when the path is not absolute
    */
-  locate(path: string, last: 'follow' | 'keep'): Promise<string>;
+  locate(path: string, last: 'follow' | 'keep'): string;
+  /** The same for reading: where folders are is looked up once, so a link that is changed meanwhile may be missed. */
+  recall(path: string, last: 'follow' | 'keep'): string;
 }
 
 /**
@@ -22,47 +26,70 @@ export interface Root {
  * own root: a link recorded as `/sys/devices/...` or `../../..` never leads to a file of this machine.
  */
 export function rootAt(root: string): Root {
-  const real = normalize(root) === '/';
+  const folder = normalize(root).replace(/\/+$/, '');
+  const real = folder === '';
+  const known = new Map<string, string>();
+  const find = (path: string, last: 'follow' | 'keep', memory: Map<string, string>): string => {
+    if (!path.startsWith('/')) throw new HostError(path, 'a path on a host must be absolute', 'EINVAL');
+    if (real) return path;
+    const cut = path.lastIndexOf('/');
+    const name = path.slice(cut + 1);
+    // Such a name is no link itself, and where it leads depends on the folders before it.
+    const keep = last === 'keep' && name !== '' && name !== '.' && name !== '..';
+    const walk = new Walk(folder, path, memory);
+    return keep ? `${folder}${walk.follow(path.slice(0, cut))}/${name}` : `${folder}${walk.follow(path)}` || '/';
+  };
   return {
     real,
-    async locate(path, last) {
-      if (!path.startsWith('/')) throw new HostError(path, 'a path on a host must be absolute', 'EINVAL');
-      return real ? path : join(root, ...(await resolveInside(root, path, last)));
+    locate: (path, last) => find(path, last, new Map()),
+    recall(path, last) {
+      if (known.size > MAX_KNOWN) known.clear();
+      return find(path, last, known);
     },
   };
 }
 
-async function resolveInside(root: string, path: string, last: 'follow' | 'keep'): Promise<string[]> {
-  const todo = path.split('/').reverse();
-  const done: string[] = [];
-  let links = 0;
-  while (todo.length > 0) {
-    const part = todo.pop();
-    if (part === undefined || part === '' || part === '.') continue;
-    if (part === '..') {
-      done.pop();
-      continue;
-    }
-    const isLast = todo.every((rest) => rest === '' || rest === '.');
-    const target = isLast && last === 'keep' ? undefined : await targetOf(join(root, ...done, part), path);
-    if (target === undefined) {
-      done.push(part);
-      continue;
-    }
-    if (++links > MAX_LINKS) throw new HostError(path, 'too many symbolic links', 'ELOOP');
-    if (target.startsWith('/')) done.length = 0;
-    todo.push(...target.split('/').reverse());
+/** Follows the links of one path. */
+class Walk {
+  #links = 0;
+  readonly #root: string;
+  readonly #path: string;
+  readonly #known: Map<string, string>;
+  constructor(root: string, path: string, known: Map<string, string>) {
+    this.#root = root;
+    this.#path = path;
+    this.#known = known;
   }
-  return done;
-}
 
-/** Where a link points, or undefined when it is no link or not there. */
-async function targetOf(file: string, path: string): Promise<string | undefined> {
-  try {
-    return await readlink(file);
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === 'EINVAL' || errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    throw hostError(path, 'follow links to', error);
+  /** The path of the host without links; empty for its root. What is not there is no link. */
+  follow(path: string): string {
+    if (path === '') return '';
+    const found = this.#known.get(path);
+    if (found !== undefined) return found;
+    const cut = path.lastIndexOf('/');
+    const name = path.slice(cut + 1);
+    const above = this.follow(path.slice(0, cut));
+    const place = this.#step(above, name);
+    this.#known.set(path, place);
+    return place;
+  }
+
+  #step(above: string, name: string): string {
+    if (name === '' || name === '.') return above;
+    if (name === '..') return above.slice(0, Math.max(0, above.lastIndexOf('/')));
+    const target = this.#targetOf(`${this.#root}${above}/${name}`);
+    if (target === undefined) return `${above}/${name}`;
+    if (++this.#links > MAX_LINKS) throw new HostError(this.#path, 'too many symbolic links', 'ELOOP');
+    return this.follow(target.startsWith('/') ? target : `${above}/${target}`);
+  }
+
+  /** Where a link points, or undefined when it is no link or not there. */
+  #targetOf(file: string): string | undefined {
+    try {
+      return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(file) : undefined;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw hostError(this.#path, 'follow links to', error);
+    }
   }
 }
