@@ -200,7 +200,7 @@ function attributesOf({ kind, driver, vf, virtfns }: One): Record<string, string
     local_cpus: 'ffffffff',
     local_cpulist: '0-31',
     driver_override: '(null)',
-    modalias: `pci:v0000${hex(kind.vendor, 4)}d0000${hex(kind.device, 4)}sv00000000sd00000000bc${hex(kind.class >> 16, 2)}sc00i00`,
+    modalias: modaliasOf(kind),
     msi_bus: '1',
     broken_parity_status: '0',
     dma_mask_bits: '64',
@@ -316,4 +316,16 @@ function linkTo(from: string, to: string): Place {
 
 function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0');
+}
+
+/** As the kernel writes it: the numbers in capitals. */
+function modaliasOf({ vendor, device, class: code }: One['kind']): string {
+  const [v, d, bc, sc, i] = [
+    hex(vendor, 8),
+    hex(device, 8),
+    hex(code >> 16, 2),
+    hex((code >> 8) & 255, 2),
+    hex(code & 255, 2),
+  ].map((digits) => digits.toUpperCase());
+  return `pci:v${v}d${d}sv0000${hex(vendor, 4).toUpperCase()}sd00000001bc${bc}sc${sc}i${i}`;
 }

@@ -49,11 +49,18 @@ type Registers = { cap: ReturnType<typeof CAP_REG.decode>; ecap: ReturnType<type
 /** CAP_REG and ECAP_REG of a VT-d unit by field, or undefined when it is of another kind or they could not be read. */
 export function registersOf(unit: IommuUnit): Registers | undefined {
   if (unit.cap === undefined || unit.ecap === undefined) return undefined;
-  return {
+  const known = decoded.get(unit);
+  if (known !== undefined) return known;
+  const registers = {
     cap: CAP_REG.decode(registerView(BigInt(`0x${unit.cap}`))),
     ecap: ECAP_REG.decode(registerView(BigInt(`0x${unit.ecap}`))),
   };
+  decoded.set(unit, registers);
+  return registers;
 }
+
+/** Every function asks for the registers of its unit. */
+const decoded = new WeakMap<IommuUnit, Registers>();
 
 export function describeUnit(picture: Picture, unit: IommuUnit): UnitSummary {
   const kind =

@@ -1,6 +1,7 @@
 import { parseResources, type Resource } from '../pci/index.ts';
 import { type Host, HostError } from './host.ts';
 import { baseName, parseCount, parseHex } from './parse.ts';
+import { linkIn, type PciLink } from './pci-link.ts';
 import { inTime, readSriov, type Sriov } from './sriov.ts';
 
 /** One PCI function as sysfs shows it. What is absent there is absent here. */
@@ -27,7 +28,7 @@ export interface PciFunction {
   /** BARs 0 to 5, expansion ROM, then the VF BARs of a PF or the windows of a bridge, as the kernel assigned them. */
   resources: Resource[];
   /** Link of a PCIe function, as `8.0 GT/s PCIe` and lanes. */
-  link?: { speed: string; width: number; maxSpeed: string; maxWidth: number };
+  link?: PciLink;
   /** `D0` ... `D3hot`, `D3cold`, `unknown`. */
   powerState?: string;
   d3coldAllowed?: boolean;
@@ -54,6 +55,8 @@ export interface PciFunction {
   numaNode?: number;
   /** Attributes that the kernel did not answer in time: their reader waits for whoever holds the lock of the device. */
   unanswered?: string[];
+  /** Attributes that a record of the host has not. */
+  unrecorded?: string[];
 }
 
 export const PCI_DEVICES = '/sys/bus/pci/devices';
@@ -65,92 +68,125 @@ export async function listFunctions(host: Host): Promise<string[]> {
   return names;
 }
 
+/** What one function after another needs again. */
+export interface Shared {
+  /** `local_cpulist` by NUMA node: the kernel prints the same for all functions of a node. */
+  localCpus: Map<string, string | undefined>;
+}
+
 /**
  * Reads one function, or undefined when there is none of that address.
  * Source: Linux Documentation/ABI/testing/sysfs-bus-pci.
  * @throws HostError when an attribute is there but unreadable or makes no sense
  */
-export async function readFunction(host: Host, bdf: string): Promise<PciFunction | undefined> {
+export async function readFunction(
+  host: Host,
+  bdf: string,
+  shared: Shared = { localCpus: new Map() },
+): Promise<PciFunction | undefined> {
   const at = `${PCI_DEVICES}/${bdf}`;
   const target = await host.files.link(at);
   if (target === undefined) return undefined;
-  const text = (name: string) => host.files.readText(`${at}/${name}`);
-  const link = async (name: string) => {
-    const to = await host.files.link(`${at}/${name}`);
-    return to === undefined ? undefined : baseName(to);
+  const names = new Set(await host.files.list(at));
+  const unrecorded: string[] = [];
+  /** Only what is there is asked for: a look into the folder costs less than a question for each thing that is not. */
+  const asked = async <T>(name: string, ask: (path: string) => Promise<T>): Promise<T | undefined> => {
+    if (!names.has(name)) return undefined;
+    try {
+      return await ask(`${at}/${name}`);
+    } catch (error) {
+      if (!(error instanceof HostError && error.errno === 'ENODATA')) throw error;
+      unrecorded.push(name);
+      return undefined;
+    }
   };
+  const text = (name: string) => asked(name, async (path) => (await host.files.readText(path))?.trim());
+  const link = (name: string) => asked(name, async (path) => baseName((await host.files.link(path)) ?? ''));
+  const list = async (name: string) => (await asked(name, (path) => host.files.list(path))) ?? [];
+  const unanswered: string[] = [];
+  const [ids, driver, group, unit, physfn, override, methods, vga, numa, config, sriov, resource, powerState, d3cold, removable] =
+    await Promise.all([
+      readIds(at, text),
+      link('driver'),
+      link('iommu_group'),
+      link('iommu'),
+      link('physfn'),
+      inTime(text('driver_override'), () => unanswered.push('driver_override')),
+      text('reset_method'),
+      text('boot_vga'),
+      text('numa_node'),
+      asked('config', (path) => host.files.readAt(path, 0, 4096)),
+      asked('sriov_totalvfs', () => readSriov(host, bdf)),
+      text('resource'),
+      text('power_state'),
+      text('d3cold_allowed'),
+      text('removable'),
+    ]);
+  if (sriov !== undefined && sriov.numVFs === undefined) unanswered.push('sriov_numvfs');
+  const found: PciFunction = {
+    bdf,
+    ...ids,
+    path: resolveDevices(target),
+    virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : await readVirtfns(names, link),
+    interfaces: await list('net'),
+    nvme: (await list('nvme')).filter((name) => /^nvme\d+$/.test(name)),
+    resources: resourcesOf(resource, `${at}/resource`),
+    vfioDevices: (await list('vfio-dev')).filter((name) => /^vfio\d+$/.test(name)),
+  };
+  if (driver) found.driver = driver;
+  if (group) found.group = parseCount(group, `${at}/iommu_group`) ?? 0;
+  if (unit) found.unit = unit;
+  if (physfn) found.physfn = physfn;
+  if (sriov !== undefined) found.sriov = sriov;
+  if (override !== undefined && override !== '' && override !== '(null)') found.driverOverride = override;
+  if (methods !== undefined && methods !== '') found.resetMethods = methods.split(/\s+/);
+  if (vga !== undefined) found.bootVga = vga === '1';
+  if (numa !== undefined && numa !== '-1') found.numaNode = parseCount(numa, `${at}/numa_node`) ?? 0;
+  if (config !== undefined) found.config = config;
+  // A function that does not answer, in D3cold or gone, reads as ones.
+  const headerType = config?.[14];
+  if (headerType !== undefined && headerType !== 0xff) found.headerType = headerType & 0x7f;
+  const lanes = (config && linkIn(config)) ?? (await readLink(text));
+  if (lanes !== 'none') found.link = lanes;
+  if (powerState !== undefined) found.powerState = powerState;
+  if (d3cold !== undefined) found.d3coldAllowed = d3cold === '1';
+  if (removable === 'fixed' || removable === 'removable' || removable === 'unknown') found.removable = removable;
+  const localCpus = shared.localCpus.get(numa ?? '') ?? (await text('local_cpulist'));
+  shared.localCpus.set(numa ?? '', localCpus);
+  if (localCpus) found.localCpus = localCpus;
+  if (unanswered.length > 0) found.unanswered = unanswered.sort();
+  if (unrecorded.length > 0) found.unrecorded = unrecorded.sort();
+  return found;
+}
+
+/** One attribute tells all three, and the three by themselves where a host does not show it. */
+async function readIds(
+  at: string,
+  text: (name: string) => Promise<string | undefined>,
+): Promise<Pick<PciFunction, 'vendor' | 'device' | 'class'>> {
+  const [, v = '', d = '', bc = '', sc = '', i = ''] =
+    /^pci:v([0-9A-F]{8})d([0-9A-F]{8})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc([0-9A-F]{2})i([0-9A-F]{2})$/i.exec(
+      (await text('modalias')) ?? '',
+    ) ?? [];
+  if (v !== '')
+    return { vendor: Number.parseInt(v, 16), device: Number.parseInt(d, 16), class: Number.parseInt(bc + sc + i, 16) };
   const hex = async (name: string) => parseHex(await text(name), `${at}/${name}`);
   const [vendor, device, classCode] = await Promise.all([hex('vendor'), hex('device'), hex('class')]);
   if (vendor === undefined || device === undefined || classCode === undefined)
     throw new HostError(at, 'has no vendor, device or class attribute');
-  const unanswered: string[] = [];
-  const [driver, group, unit, physfn, override, methods, vga, numa, config, sriov, resource] = await Promise.all([
-    link('driver'),
-    link('iommu_group'),
-    link('iommu'),
-    link('physfn'),
-    inTime(text('driver_override'), () => unanswered.push('driver_override')),
-    text('reset_method'),
-    text('boot_vga'),
-    text('numa_node'),
-    host.files.readAt(`${at}/config`, 0, 4096),
-    readSriov(host, bdf),
-    text('resource'),
-  ]);
-  const [speed, width, maxSpeed, maxWidth, powerState, d3cold, removable, localCpus] = await Promise.all(
-    [
-      'current_link_speed',
-      'current_link_width',
-      'max_link_speed',
-      'max_link_width',
-      'power_state',
-      'd3cold_allowed',
-      'removable',
-      'local_cpulist',
-    ].map(async (name) => (await text(name))?.trim()),
+  return { vendor, device, class: classCode };
+}
+
+/** The link as the kernel prints it, where configuration space does not tell. */
+async function readLink(text: (name: string) => Promise<string | undefined>): Promise<PciLink | 'none'> {
+  const [speed, width, maxSpeed, maxWidth] = await Promise.all(
+    ['current_link_speed', 'current_link_width', 'max_link_speed', 'max_link_width'].map(text),
   );
-  if (sriov !== undefined && sriov.numVFs === undefined) unanswered.push('sriov_numvfs');
-  const [interfaces, nvme, vfio] = await Promise.all(
-    ['net', 'nvme', 'vfio-dev'].map(async (name) => await host.files.list(`${at}/${name}`)),
-  );
-  const found: PciFunction = {
-    bdf,
-    vendor,
-    device,
-    class: classCode,
-    path: resolveDevices(target),
-    virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : await readVirtfns(host, at),
-    interfaces: interfaces ?? [],
-    nvme: (nvme ?? []).filter((name) => /^nvme\d+$/.test(name)),
-    resources: resourcesOf(resource, `${at}/resource`),
-    vfioDevices: (vfio ?? []).filter((name) => /^vfio\d+$/.test(name)),
-  };
-  if (driver !== undefined) found.driver = driver;
-  if (group !== undefined) found.group = parseCount(group, `${at}/iommu_group`) ?? 0;
-  if (unit !== undefined) found.unit = unit;
-  if (physfn !== undefined) found.physfn = physfn;
-  if (sriov !== undefined) found.sriov = sriov;
-  const written = override?.trim();
-  if (written !== undefined && written !== '' && written !== '(null)') found.driverOverride = written;
-  const ways = methods?.trim();
-  if (ways !== undefined && ways !== '') found.resetMethods = ways.split(/\s+/);
-  if (vga !== undefined) found.bootVga = vga.trim() === '1';
-  if (numa !== undefined && numa.trim() !== '-1') found.numaNode = parseCount(numa, `${at}/numa_node`) ?? 0;
-  // A function that does not answer, in D3cold or gone, reads as ones.
-  if (config !== undefined) found.config = config;
-  const headerType = config?.[14];
-  if (headerType !== undefined && headerType !== 0xff) found.headerType = headerType & 0x7f;
   const lanes = Number(width);
   const maxLanes = Number(maxWidth);
   // 255 lanes are what ones read as.
-  if (speed !== undefined && maxSpeed !== undefined && lanes > 0 && lanes < 255 && maxLanes > 0)
-    found.link = { speed, width: lanes, maxSpeed, maxWidth: maxLanes };
-  if (powerState !== undefined) found.powerState = powerState;
-  if (d3cold !== undefined) found.d3coldAllowed = d3cold === '1';
-  if (removable === 'fixed' || removable === 'removable' || removable === 'unknown') found.removable = removable;
-  if (localCpus !== undefined && localCpus !== '') found.localCpus = localCpus;
-  if (unanswered.length > 0) found.unanswered = unanswered.sort();
-  return found;
+  if (speed === undefined || maxSpeed === undefined || !(lanes > 0 && lanes < 255 && maxLanes > 0)) return 'none';
+  return { speed, width: lanes, maxSpeed, maxWidth: maxLanes };
 }
 
 /** @throws HostError when the text is no list of resources, naming `path` */
@@ -162,10 +198,10 @@ function resourcesOf(text: string | undefined, path: string): Resource[] {
 }
 
 /** `virtfn0`, `virtfn1` ... in order. The names are those that are there, for their number may be what has no answer. */
-async function readVirtfns(host: Host, at: string): Promise<string[]> {
-  const numbers = ((await host.files.list(at)) ?? []).flatMap((name) => /^virtfn(\d+)$/.exec(name)?.[1] ?? []).map(Number);
-  const targets = numbers.sort((a, b) => a - b).map((n) => host.files.link(`${at}/virtfn${n}`));
-  return (await Promise.all(targets)).flatMap((to) => (to === undefined ? [] : baseName(to)));
+async function readVirtfns(names: ReadonlySet<string>, link: (name: string) => Promise<string | undefined>): Promise<string[]> {
+  const numbers = [...names].flatMap((name) => /^virtfn(\d+)$/.exec(name)?.[1] ?? []).map(Number);
+  const targets = numbers.sort((a, b) => a - b).map((n) => link(`virtfn${n}`));
+  return (await Promise.all(targets)).filter((to) => to !== undefined && to !== '') as string[];
 }
 
 /** Links in /sys/bus/pci/devices are relative (`../../../devices/pci0000:00/...`); the place in the tree is below /sys. */

@@ -1,4 +1,4 @@
-import { listFunctions, type PciFunction, readFunction } from './functions.ts';
+import { listFunctions, type PciFunction, readFunction, type Shared } from './functions.ts';
 import { type Host, HostError, type KernelLine, type Link } from './host.ts';
 import { type IommuGroup, type IommuUnit, readGroups, readUnits } from './iommu.ts';
 import { readLent } from './lent.ts';
@@ -9,6 +9,8 @@ import { readUsage, USAGE, type Usage, type Uses } from './usage.ts';
 
 /** Base class of the class code. */
 const MASS_STORAGE = 1;
+/** Functions that are read side by side. */
+const AT_ONCE = 32;
 
 /** ACPI tables that describe remapping units. */
 const UNIT_TABLES = ['DMAR', 'IVRS', 'VIOT'] as const;
@@ -54,15 +56,22 @@ export async function readPicture(host: Host): Promise<Picture> {
     }
   };
   const bdfs = await listFunctions(host);
-  const functions = (await Promise.all(bdfs.map((bdf) => part(bdf, () => readFunction(host, bdf), undefined)))).filter(
-    (found) => found !== undefined,
-  );
-  for (const found of functions)
+  const functions: PciFunction[] = [];
+  const shared: Shared = { localCpus: new Map() };
+  // A few at a time: many thousand waiting at once only take memory.
+  for (let at = 0; at < bdfs.length; at += AT_ONCE) {
+    const few = bdfs.slice(at, at + AT_ONCE).map((bdf) => part(bdf, () => readFunction(host, bdf, shared), undefined));
+    for (const found of await Promise.all(few)) if (found !== undefined) functions.push(found);
+  }
+  for (const found of functions) {
+    for (const name of found.unrecorded ?? [])
+      unread.push({ what: `${found.bdf} ${name}`, because: 'it was not recorded in this snapshot' });
     for (const name of found.unanswered ?? [])
       unread.push({
         what: `${found.bdf} ${name}`,
         because: 'the kernel did not answer in time: a change of the VF count or driver is under way and waits for a VF in use',
       });
+  }
   const [system, units, groups, links, { usage, unasked }, kvm] = await Promise.all([
     readSystem(host, (what, because) => unread.push({ what, because })),
     part('/sys/class/iommu', () => readUnits(host), []),

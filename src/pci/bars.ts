@@ -71,6 +71,18 @@ const IORESOURCE_PREFETCH = 0x2000;
 const IORESOURCE_MEM_64 = 0x100000;
 const IORESOURCE_UNSET = 0x20000000;
 
+/** Most lines say this; a host with thousands of functions has a hundred thousand of them, so they share their result. */
+const NOTHING = '0x0000000000000000 0x0000000000000000 0x0000000000000000';
+const noResources = new Map<number, Resource>();
+
+function noResource(index: number): Resource {
+  const known = noResources.get(index);
+  if (known !== undefined) return known;
+  const made: Resource = { index, start: 0, size: 0, space: 'none', width: 32, prefetchable: false, unset: false };
+  noResources.set(index, made);
+  return made;
+}
+
 /**
  * Reads sysfs `resource`: three hexadecimal numbers a line (first address, last address, flags).
  * Undefined when a line is something else. Source: ABI/testing/sysfs-bus-pci.
@@ -78,6 +90,10 @@ const IORESOURCE_UNSET = 0x20000000;
 export function parseResources(text: string): Resource[] | undefined {
   const out: Resource[] = [];
   for (const [index, line] of text.trimEnd().split('\n').entries()) {
+    if (line === NOTHING) {
+      out.push(noResource(index));
+      continue;
+    }
     const match = /^\s*0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+)\s*$/i.exec(line);
     if (!match) return undefined;
     const [start = 0, end = 0, flags = 0] = match.slice(1).map((digits) => Number.parseInt(digits, 16));

@@ -239,3 +239,23 @@ test('a block device that somebody has opened exclusively is claimed, and free b
   }
   assert.equal(await real.claimed(node), false);
 });
+
+test('a tree holds nobody up: what is no regular file is refused at once', async () => {
+  execFileSync('mkfifo', [join(tree, 'pipe')]);
+  mkdirSync(join(tree, 'sys/bus/pci/devices/0000:01:00.0'), { recursive: true });
+  execFileSync('mkfifo', [join(tree, 'sys/bus/pci/devices/0000:01:00.0/sriov_numvfs')]);
+  symlinkSync('/pipe', join(tree, 'link'));
+  for (const path of ['/pipe', '/link', '/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs']) {
+    await assert.rejects(files.readText(path), refusedWith('EINVAL'), path);
+    await assert.rejects(files.readAt(path, 0, 16), refusedWith('EINVAL'), path);
+  }
+});
+
+test('long files of a tree are read whole, or refused beyond 64 MiB', async () => {
+  const long = Buffer.alloc(3 * 1024 * 1024 + 17, 'long ');
+  writeFileSync(join(tree, 'long'), long);
+  assert.equal(Buffer.compare(Buffer.from((await files.read('/long')) ?? []), long), 0);
+  assert.equal((await files.readAt('/long', 1024 * 1024, 100_000))?.length, 100_000);
+  execFileSync('truncate', ['-s', '65M', join(tree, 'huge')]);
+  await assert.rejects(files.read('/huge'), refusedWith('EFBIG'));
+});
