@@ -1,7 +1,9 @@
 import type { Picture } from '../host/picture.ts';
+import { compareGroups, computeGroups, reasonOf } from '../iommu/index.ts';
 import { type BootOption, bootOptions } from './boot-options.ts';
 import { ask, type Finding } from './check.ts';
 import { type DmarSummary, summarizeDmar } from './dmar.ts';
+import { groupsOfPicture } from './groups.ts';
 import { indexOf } from './index-of.ts';
 import { type InspectedFunction, inspectFunction } from './inspect-function.ts';
 import { type ReservedRegion, reservedRegions } from './reserved.ts';
@@ -19,7 +21,10 @@ export interface Inspection {
   dmar?: DmarSummary;
   units: UnitSummary[];
   reserved: ReservedRegion[];
-  groups: { number: number; type?: string; devices: string[] }[];
+  /** `because`: why its functions are one group, computed; absent for one function, or when the bytes that decide could not be read. */
+  groups: { number: number; type?: string; devices: string[]; because?: string }[];
+  /** Where the kernel's groups are not those that the hardware leads to, and what that means. */
+  doubts: string[];
   functions: InspectedFunction[];
   /** What could not be read, and why. */
   unread: { what: string; because: string }[];
@@ -40,8 +45,30 @@ export function inspect(picture: Picture): Inspection {
     ...(dmar === undefined ? {} : { dmar: summarizeDmar(dmar) }),
     units: picture.units.map((unit) => describeUnit(picture, unit)),
     reserved,
-    groups: picture.groups.map(({ number, type, devices }) => ({ number, devices, ...(type === undefined ? {} : { type }) })),
+    ...inspectGroups(picture),
     functions: picture.functions.map((found) => inspectFunction(picture, found)),
     unread: picture.unread.map(({ what, because }) => ({ what, because })),
+  };
+}
+
+/** The kernel's groups, each with what joins its functions as far as it can be computed. */
+function inspectGroups(picture: Picture): Pick<Inspection, 'groups' | 'doubts'> {
+  const { topology } = groupsOfPicture(picture);
+  const computed = computeGroups(topology);
+  const reasons = new Map(
+    computed.groups.flatMap((group) => {
+      const reason = reasonOf(group);
+      return reason === undefined ? [] : group.members.map((bdf) => [bdf, reason] as const);
+    }),
+  );
+  return {
+    groups: picture.groups.map(({ number, type, devices }) => {
+      const because =
+        devices.length > 1 ? devices.map((bdf) => reasons.get(bdf)).find((reason) => reason !== undefined) : undefined;
+      return { number, devices, ...(type === undefined ? {} : { type }), ...(because === undefined ? {} : { because }) };
+    }),
+    doubts: compareGroups(topology, computed, picture.groups, picture.system.cmdline).differences.map(
+      ({ functions, says }) => `${functions.join(', ')}: ${says}`,
+    ),
   };
 }

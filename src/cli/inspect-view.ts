@@ -38,6 +38,10 @@ export function renderInspection(report: Inspection, page: Page, bdf: string | u
         part(`Also in group ${chosen.group}`, others.flatMap((found) => renderFunction(found, report, inner)).join('\n')),
       );
   } else parts.push(part('Devices', renderTree(report, inner)));
+  const shared = report.groups.filter((group) => group.devices.length > 1);
+  if (shared.length > 0) parts.push(part('Groups of more than one', shared.map((group) => renderGroup(group, inner)).join('\n')));
+  if (report.doubts.length > 0)
+    parts.push(part('Doubtful isolation', report.doubts.flatMap((doubt) => wrap(harmless(doubt), inner.width)).join('\n')));
   if (report.unread.length > 0)
     parts.push(
       part(
@@ -116,6 +120,17 @@ function renderReserved(report: Inspection, page: Page): string {
           ? 'every group'
           : `group ${groups.join(', ')}`,
     ]),
+  );
+}
+
+function renderGroup({ number, devices, because }: Inspection['groups'][number], page: Page): string {
+  return table(
+    page,
+    [],
+    [
+      [String(number), devices.map(short).join(' ')],
+      ['', page.style.dim(`because ${because ?? 'of what could not be read: root may know more'}`)],
+    ],
   );
 }
 

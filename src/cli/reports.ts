@@ -81,7 +81,15 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
       owners: z.array(z.string()),
     }),
   ),
-  groups: z.array(z.strictObject({ number: z.int(), devices: z.array(z.string()), type: z.optional(z.string()) })),
+  groups: z.array(
+    z.strictObject({
+      number: z.int(),
+      devices: z.array(z.string()),
+      type: z.optional(z.string()),
+      because: z.optional(z.string()),
+    }),
+  ),
+  doubts: z.array(z.string()),
   functions: z.array(
     z.strictObject({
       bdf: z.string(),
