@@ -8,8 +8,9 @@ import { inKernel } from '../check/appliances/xrd-host.ts';
 import { withoutIommu } from '../check/appliances/xrd-vrouter.ts';
 import type { Finding } from '../check/check.ts';
 import { findFunction } from '../host/devices.ts';
+import type { PciFunction } from '../host/functions.ts';
 import { type Host, HostError } from '../host/host.ts';
-import { readPicture } from '../host/picture.ts';
+import { type Picture, readPicture } from '../host/picture.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { harmless, indent, type Page, wrap } from './output.ts';
@@ -100,7 +101,7 @@ export async function checkFor(host: Host, appliance: string, target?: string): 
   }));
   const chosen = target === undefined ? undefined : findFunction(picture, target);
   if (target !== undefined && chosen === undefined) throw new HostError(target, 'no PCI function has this address or name');
-  const functions = chosen === undefined ? picture.functions.filter((found) => found.class >> 16 === NETWORK) : [chosen];
+  const functions = chosen === undefined ? networkFunctions(picture) : [chosen];
   const beyond = await judgeBeyond(host, picture, functions);
   return {
     schema: 'sluice/check-for/1',
@@ -110,6 +111,16 @@ export async function checkFor(host: Host, appliance: string, target?: string): 
     groups,
     beyond,
   };
+}
+
+/** Reads all that `check --for` does, so that a record of the host can answer it. */
+export async function readForAppliances(host: Host, picture: Picture): Promise<void> {
+  await readFacts(host, picture);
+  await judgeBeyond(host, picture, networkFunctions(picture));
+}
+
+function networkFunctions(picture: Picture): PciFunction[] {
+  return picture.functions.filter((found) => found.class >> 16 === NETWORK);
 }
 
 /** Whether DPDK has a way to a function that needs no IOMMU, and that protects from nothing. */

@@ -19,6 +19,7 @@ export const run: Run<'snapshot'> = async ({ output, redact }, cx) => {
   const picture = await readPicture(host).finally(() => progress.done());
   await readForPlan(async () => await readQemu(host.hypervisor));
   await readForPlan(async () => await claimedFunctions(host, cx.state, picture.system.bootId));
+  await (await import('./check-for.ts')).readForAppliances(host, picture);
   const taken = snapshot();
   const file = redact ? (await import('../host/redact.ts')).redacted(taken) : taken;
   const path = resolve(output);

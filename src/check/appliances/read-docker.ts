@@ -1,6 +1,6 @@
 import type { Host } from '../../host/host.ts';
 import { derive, type Fact, type Facts, isKnown } from './facts.ts';
-import { parseMounts, readFact } from './read-fact.ts';
+import { parseMounts, readExists, readFact } from './read-fact.ts';
 
 const DPKG = '/var/lib/dpkg/status';
 const PID = '/run/docker.pid';
@@ -32,28 +32,30 @@ export async function readDocker(
   host: Host,
   mounts: Fact<string>,
 ): Promise<Pick<Facts, 'dockerClient' | 'dockerDaemon' | 'dockerCompose' | 'dType'>> {
-  const dpkg = await readFact(host, DPKG);
-  const versions = new Map(isKnown(dpkg) ? parseInstalled(dpkg.value) : []);
-  const version = async ({ packages, files }: typeof CLIENT): Promise<Fact<string>> => {
+  const files = [...CLIENT.files, ...DAEMON.files, ...COMPOSE.files];
+  const exist = await Promise.all(files.map((path) => readExists(host, path)));
+  const there = new Set(exist.flatMap((fact) => (isKnown(fact) && fact.value ? [fact.where] : [])));
+  const untold = exist.find((fact) => !isKnown(fact));
+  // The list of packages is long, and of no use where Docker is not.
+  const dpkg = there.size === 0 ? undefined : await readFact(host, DPKG);
+  const versions = new Map(dpkg !== undefined && isKnown(dpkg) ? parseInstalled(dpkg.value) : []);
+  const version = ({ packages, files }: typeof CLIENT): Fact<string> => {
     for (const name of packages) {
       const found = versions.get(name);
       if (found !== undefined) return { where: `${DPKG} ${name}`, value: found };
     }
     for (const path of files)
-      if (await host.files.exists(path))
+      if (there.has(path))
         return {
           where: path,
           missing: 'unreadable',
           because: `${path} is there, but it alone tells its version: run it with --version`,
         };
+    if (untold !== undefined && !isKnown(untold)) return untold;
     return { where: files[0]!, missing: 'absent', because: `none of ${files.join(', ')} is there` };
   };
-  const [dockerClient, installed, dockerCompose, pid] = await Promise.all([
-    version(CLIENT),
-    version(DAEMON),
-    version(COMPOSE),
-    readFact(host, PID),
-  ]);
+  const [dockerClient, installed, dockerCompose] = [version(CLIENT), version(DAEMON), version(COMPOSE)];
+  const pid = await readFact(host, PID);
   const running = isKnown(pid) && (await readFact(host, `/proc/${pid.value.trim().replace(/\D/g, '')}/comm`));
   const dockerDaemon: Fact<string> =
     running !== false && isKnown(running)

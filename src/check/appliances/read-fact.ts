@@ -2,13 +2,27 @@ import { type Host, HostError } from '../../host/host.ts';
 import type { Fact } from './facts.ts';
 
 /** A file of the host as a fact. */
-export async function readFact(host: Host, path: string): Promise<Fact<string>> {
+export function readFact(host: Host, path: string): Promise<Fact<string>> {
+  return asFact(path, () => host.files.readText(path));
+}
+
+/** The names in a folder as a fact. */
+export function readNames(host: Host, path: string): Promise<Fact<string[]>> {
+  return asFact(path, () => host.files.list(path));
+}
+
+/** Whether something is there. A record of a host may not know. */
+export function readExists(host: Host, path: string): Promise<Fact<boolean>> {
+  return asFact(path, () => host.files.exists(path));
+}
+
+async function asFact<T>(where: string, read: () => Promise<T | undefined>): Promise<Fact<T>> {
   try {
-    const value = await host.files.readText(path);
-    return value === undefined ? { where: path, missing: 'absent', because: `${path} is not there` } : { where: path, value };
+    const value = await read();
+    return value === undefined ? { where, missing: 'absent', because: `${where} is not there` } : { where, value };
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    return { where: path, missing: 'unreadable', because: error.message };
+    return { where, missing: 'unreadable', because: error.message };
   }
 }
 

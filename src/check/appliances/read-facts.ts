@@ -1,8 +1,8 @@
-import { type Host, HostError } from '../../host/host.ts';
+import type { Host } from '../../host/host.ts';
 import type { Picture } from '../../host/picture.ts';
 import { type Cgroups, derive, type Fact, type Facts, type ModuleFacts } from './facts.ts';
 import { readDocker } from './read-docker.ts';
-import { parseMounts, readFact } from './read-fact.ts';
+import { parseMounts, readExists, readFact, readNames } from './read-fact.ts';
 import { XRD_MODULES, XRD_TEXTS } from './xrd.ts';
 
 /** Base class of the class code. */
@@ -84,15 +84,16 @@ async function readModules(host: Host, picture: Picture): Promise<Record<string,
     const at = `/sys/module/${kernelName}/parameters`;
     // A kernel without lists of modules still shows the PCI drivers that it has.
     const driver = `/sys/bus/pci/drivers/${name}`;
-    const registered = await host.files.exists(driver);
-    const builtin = 'value' in builtins! && !registered ? inside(builtins, name) : { where: driver, value: registered };
+    const registered = await readExists(host, driver);
+    const known = 'value' in builtins! && !('value' in registered && registered.value);
+    const builtin = known ? inside(builtins, name) : registered;
     return [
       name,
       {
         loaded: { where: '/proc/modules', value: picture.system.modules.includes(kernelName) },
         builtin,
         installed: 'value' in builtin && builtin.value ? builtin : inside(dependencies, name),
-        parameters: { where: at, value: (await host.files.list(at)) ?? [] },
+        parameters: absentIs([], await readNames(host, at)),
       },
     ];
   };
@@ -108,7 +109,8 @@ async function readCgroups(host: Host, mounts: Fact<string>, hasControllers: boo
       .filter(({ at, type }) => type === 'cgroup' && at.startsWith(`${CGROUP}/`))
       .map(({ at }) => at.slice(CGROUP.length + 1)),
   );
-  for (const name of hierarchies.size === 0 ? [] : ((await host.files.list(CGROUP)) ?? [])) {
+  const names = hierarchies.size === 0 ? undefined : await readNames(host, CGROUP);
+  for (const name of names !== undefined && 'value' in names ? names.value : []) {
     const target = await host.files.link(`${CGROUP}/${name}`);
     if (target !== undefined && hierarchies.has(target)) hierarchies.add(name);
   }
@@ -119,18 +121,19 @@ async function readCgroups(host: Host, mounts: Fact<string>, hasControllers: boo
 /** The package in the folders where distributions put packages of Python. */
 async function readPyYaml(host: Host): Promise<Fact<boolean>> {
   const folders = ['/usr/lib/python3/dist-packages', '/usr/local/lib/python3/dist-packages'];
-  for (const lib of ['/usr/lib', '/usr/lib64', '/usr/local/lib'])
-    for (const name of (await list(host, lib)) ?? [])
+  for (const lib of ['/usr/lib', '/usr/lib64', '/usr/local/lib']) {
+    const names = await readNames(host, lib);
+    for (const name of 'value' in names ? names.value : [])
       if (/^python3\.\d+$/.test(name)) folders.push(`${lib}/${name}/site-packages`, `${lib}/${name}/dist-packages`);
-  for (const folder of folders) if (await host.files.exists(`${folder}/yaml`)) return { where: `${folder}/yaml`, value: true };
-  return { where: folders.join(', '), value: false };
+  }
+  const found = await Promise.all(folders.map((folder) => readExists(host, `${folder}/yaml`)));
+  return (
+    found.find((fact) => 'value' in fact && fact.value) ??
+    found.find((fact) => 'missing' in fact) ?? { where: folders.join(', '), value: false }
+  );
 }
 
-async function list(host: Host, path: string): Promise<string[] | undefined> {
-  try {
-    return await host.files.list(path);
-  } catch (error) {
-    if (error instanceof HostError) return undefined;
-    throw error;
-  }
+/** A folder that is not there has nothing in it. */
+function absentIs<T>(value: T, fact: Fact<T>): Fact<T> {
+  return 'missing' in fact && fact.missing === 'absent' ? { where: fact.where, value } : fact;
 }

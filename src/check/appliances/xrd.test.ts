@@ -138,6 +138,7 @@ test('Docker is told by its package, its process and its file system', async () 
   const dpkg = (status: string) =>
     `Package: docker.io\nStatus: ${status}\nVersion: 26.1.5+dfsg1-9+b11\n\nPackage: docker-ce-cli\nStatus: install ok installed\nVersion: 5:27.3.1-1~debian.13~trixie\n\n`;
   const places = {
+    '/usr/bin/docker': '',
     '/var/lib/dpkg/status': dpkg('install ok installed'),
     '/run/docker.pid': '812',
     '/proc/812/comm': 'dockerd\n',
