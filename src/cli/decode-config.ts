@@ -84,8 +84,10 @@ function renderFunction(found: DecodedFunction, page: Page): string {
     lines.push(`${style.cyan(`[${hex(offset, extended ? 3 : 2)}]`)} ${style.bold(name)}${extended ? ` v${version}` : ''}`);
     if (summary !== undefined) lines.push(...indented(summary, 4, page));
     for (const structure of structures) {
-      if (structures.length > 1) lines.push(...indented(structure.title, 4, page).map(style.dim));
-      lines.push(...fieldLines(structure, structures.length > 1 ? 6 : 4, page));
+      const body = fieldLines(structure, structures.length > 1 ? 6 : 4, page);
+      if (structures.length > 1)
+        lines.push(...indented(`${structure.title}${body.length === 0 ? ': none set' : ''}`, 4, page).map(style.dim));
+      lines.push(...body);
     }
   }
   for (const { is, offset, says } of found.findings) {

@@ -32,7 +32,8 @@ export function decodeBars(registers: readonly number[]): Bar[] {
   const bars: Bar[] = [];
   for (let index = 0; index < registers.length; index++) {
     const low = registers[index] ?? 0;
-    if (low === 0) continue;
+    // All ones is what nobody answers with.
+    if (low === 0 || low === 0xffffffff) continue;
     if (low & 1) {
       bars.push({ index, space: 'io', width: 32, prefetchable: false, base: (low & ~3) >>> 0 });
       continue;
@@ -46,7 +47,7 @@ export function decodeBars(registers: readonly number[]): Bar[] {
   return bars;
 }
 
-/** The BARs of a function: six of an endpoint, two of a bridge. Those that read as zero are left out. */
+/** The BARs of a function: six of an endpoint, two of a bridge. Those that read as zero or as all ones are left out. */
 export function barsOf(config: Config): Bar[] {
   const { view, layout } = config;
   if (layout === 'type0') {
@@ -56,12 +57,14 @@ export function barsOf(config: Config): Bar[] {
   return layout === 'type1' ? decodeBars([Type1Header.get.BAR0(view, 0), Type1Header.get.BAR1(view, 0)]) : [];
 }
 
-/** Place of the expansion ROM; undefined when the register reads as zero or the layout has none. PCIe 6.0 §7.5.1.2.4. */
+/** Place of the expansion ROM; undefined when the register reads as zero or all ones, or the layout has none. PCIe 6.0 §7.5.1.2.4. */
 export function romOf({ view, layout }: Config): { base: number; enabled: boolean } | undefined {
   if (layout !== 'type0' && layout !== 'type1') return undefined;
   const { get } = layout === 'type0' ? Type0Header : Type1Header;
   const register = get.ExpansionROMBaseAddress(view, 0);
-  return register === 0 ? undefined : { base: (register & ~0x7ff) >>> 0, enabled: (register & 1) === 1 };
+  return register === 0 || register === 0xffffffff
+    ? undefined
+    : { base: (register & ~0x7ff) >>> 0, enabled: (register & 1) === 1 };
 }
 
 // Linux include/linux/ioport.h

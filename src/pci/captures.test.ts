@@ -10,7 +10,9 @@ import {
   lastVfBus,
   parseBdf,
   parseResources,
+  pcieCapability,
   readConfig,
+  resetWays,
   sriovOf,
   vfAddresses,
   vfBarAddress,
@@ -167,4 +169,33 @@ test(`function level reset and ARI agree with what the kernel made of them (${to
     count++;
   }
   assert.ok(count > 100);
+});
+
+test(`the ways to reset a function alone are those that the kernel found (${told})`, () => {
+  let count = 0;
+  for (const { where, device, config } of devices()) {
+    const methods = attribute(device, 'reset_method');
+    if (methods === undefined) continue;
+    // The others need the bus, the firmware or a driver.
+    const alone = methods.split(' ').filter((method) => ['flr', 'af_flr', 'pm'].includes(method));
+    assert.deepEqual(resetWays(config), alone, where);
+    count++;
+  }
+  assert.ok(count > 100);
+});
+
+test(`links have the speed and the width that the kernel reads (${told})`, () => {
+  let count = 0;
+  const speed = (text: string | undefined) => /^([\d.]+) GT\/s/.exec(text ?? '')?.[1];
+  for (const { where, device, config } of devices()) {
+    const link = pcieCapability(config)?.link;
+    if (!link || attribute(device, 'current_link_speed') === undefined) continue;
+    const shown = (value: number | undefined) => value?.toFixed(1);
+    assert.equal(shown(link.speed), speed(attribute(device, 'current_link_speed')), where);
+    assert.equal(shown(link.maxSpeed), speed(attribute(device, 'max_link_speed')), where);
+    assert.equal(link.width, number(attribute(device, 'current_link_width')), where);
+    assert.equal(link.maxWidth, number(attribute(device, 'max_link_width')), where);
+    count++;
+  }
+  assert.ok(count > 50);
 });

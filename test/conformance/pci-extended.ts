@@ -6,42 +6,26 @@ import {
   Ats,
   type Config,
   CorrectableErrors,
-  CXL_DVSECS,
-  CXL_VENDOR,
-  DataObjectExchange,
   Dpc,
-  Dvsec,
   decodeBars,
-  EventCollectorAssociation,
-  EventCollectorBuses,
   EXTENDED,
-  L1PmSubstates,
   LaneMargining,
-  Ltr,
-  Multicast,
-  MulticastOverlay,
   Pasid,
   PhysicalLayer16,
-  PhysicalLayer32,
   PhysicalLayer64,
   Pri,
-  Ptm,
   portType,
-  RootComplexLink,
-  RootComplexLinkEntry,
   resizableBars,
-  SecondaryPciExpress,
-  SerialNumber,
   Sriov,
   type Structure,
   TphRequester,
   UncorrectableErrors,
-  VcResource,
   VendorSpecificExtended,
-  VirtualChannel,
 } from '../../src/pci/index.ts';
 import type { Lines, Words } from './pci-conventional.ts';
-import { fill, hex, need, read, type Values } from './pci-words.ts';
+import { doe, dvsec, eventCollector, multicast, rootComplexLink, serialNumber, virtualChannel } from './pci-fabric.ts';
+import { equalization, l1pm, ltr, physicalLayer32, ptm, secondary } from './pci-link.ts';
+import { fill, hex, need, read } from './pci-words.ts';
 
 /** A heading, and lines of templates over one structure. Where it was not read whole lspci prints the heading alone. */
 function simple(structure: Structure, heading: string, ...templates: string[]): Words {
@@ -105,137 +89,6 @@ function aer(config: Config, at: number): Lines {
   ];
 }
 
-const ARBITRATION = ['Fixed', 'WRR32', 'WRR64', 'WRR128', 'TWRR128', 'WRR256', '??6', '??7'];
-
-/** `Fixed+ WRR32-`: the `known` lowest bits, and those above where they are set. */
-const arbitration = (mask: number, known: number) =>
-  ARBITRATION.map((name, i) => (i < 4 || known > 4 ? name : `??${i}`))
-    .flatMap((name, i) => (i < known || mask & (1 << i) ? [`${name}${mask & (1 << i) ? '+' : '-'}`] : []))
-    .join(' ');
-
-function virtualChannel(config: Config, at: number): Lines {
-  const own = read(config, VirtualChannel, at);
-  if (!own) return ['Virtual Channel'];
-  const clock =
-    VirtualChannel.nameOf('ReferenceClock', own.ReferenceClock!)?.replace(' ', '') ?? `??${own.ReferenceClock as number}`;
-  const table = Number(own.VCArbitrationTableOffset);
-  const lines: Lines = [
-    'Virtual Channel',
-    fill(
-      `\t\tCaps:\tLPEVC={LowPriorityExtendedVCCount:d} RefClk=${clock} PATEntryBits=${2 ** Number(own.PortArbitrationTableEntrySize)}`,
-      own,
-    ),
-    `\t\tArb:\t${arbitration(Number(own.VCArbitrationCapability), 4)}`,
-    `\t\tCtrl:\tArbSelect=${(Number(own.VCArbitrationSelect) < 4 && ARBITRATION[Number(own.VCArbitrationSelect)]) || `??${Number(own.VCArbitrationSelect)}`}`,
-    fill('\t\tStatus:\tInProgress{VCArbitrationTableStatus}', own),
-  ];
-  if (table) lines.push(`\t\tPort Arbitration Table [${hex(at + 16 * table)}] <?>`);
-  for (let i = 0; i <= Number(own.ExtendedVCCount); i++) {
-    const resource = read(config, VcResource, at + 0x10 + 12 * i);
-    if (!resource) {
-      lines.push(`\t\tVC${i}:\t<unreadable>`);
-      continue;
-    }
-    lines.push(
-      fill(
-        `\t\tVC${i}:\tCaps:\tPATOffset={PortArbitrationTableOffset:x2} MaxTimeSlots=${Number(resource.MaximumTimeSlots) + 1} RejSnoopTrans{RejectSnoopTransactions}`,
-        resource,
-      ),
-      `\t\t\tArb:\t${arbitration(Number(resource.PortArbitrationCapability), 6)}`,
-      fill(
-        `\t\t\tCtrl:\tEnable{VCEnable} ID={VCID:d} ArbSelect=${ARBITRATION[Number(resource.PortArbitrationSelect)]} TC/VC={TCVCMap:x2}`,
-        resource,
-      ),
-      fill('\t\t\tStatus:\tNegoPending{VCNegotiationPending} InProgress{PortArbitrationTableStatus}', resource),
-    );
-    if (resource.PortArbitrationTableOffset) lines.push('\t\t\tPort Arbitration Table <?>');
-  }
-  return lines;
-}
-
-function serialNumber(config: Config, at: number): Lines {
-  const own = read(config, SerialNumber, at);
-  if (!own) return [undefined];
-  return [`Device Serial Number ${hex(own.SerialNumber as bigint, 16).replace(/(..)(?=.)/g, '$1-')}`];
-}
-
-function rootComplexLink(config: Config, at: number): Lines {
-  const own = read(config, RootComplexLink, at);
-  if (!own) return ['Root Complex Link'];
-  const type = ['Config', 'Egress', 'Internal'][Number(own.ElementType)] ?? `??${own.ElementType as number}`;
-  const lines: Lines = [
-    'Root Complex Link',
-    fill(`\t\tDesc:\tPortNumber={PortNumber:x2} ComponentID={ComponentID:x2} EltType=${type}`, own),
-  ];
-  for (let i = 0; i < Number(own.NumberOfLinkEntries); i++) {
-    const link = read(config, RootComplexLinkEntry, at + 0x10 + 16 * i);
-    if (!link) return [...lines, `\t\tLink${i}:\t<unreadable>`];
-    const address = link.LinkAddress as bigint;
-    lines.push(
-      fill(
-        `\t\tLink${i}:\tDesc:\tTargetPort={TargetPortNumber:x2} TargetComponent={TargetComponentID:x2} AssocRCRB{AssociateRCRBHeader} LinkType=${link.LinkType ? 'Config' : 'MemMapped'} LinkValid{LinkValid}`,
-        link,
-      ),
-      link.LinkType ? configAddress(address) : `\t\t\tAddr:\t${hex(address, 16)}`,
-    );
-  }
-  return lines;
-}
-
-/** The low three bits say how many bits the bus has, 0 standing for 8. */
-function configAddress(address: bigint): string {
-  const bits = Number(address & 7n) || 8;
-  const take = (low: number, width: number) => Number((address >> BigInt(low)) & ((1n << BigInt(width)) - 1n));
-  return `\t\t\tAddr:\t${hex(take(20, bits), 2)}:${hex(take(15, 5), 2)}.${take(12, 3)}  CfgSpace=${hex(address, 16)}`;
-}
-
-function eventCollector(config: Config, at: number): Lines {
-  const own = read(config, EventCollectorAssociation, at);
-  if (!own) return ['Root Complex Event Collector Endpoint Association'];
-  const buses = Number(own.CapabilityVersion) >= 2 ? read(config, EventCollectorBuses, at) : undefined;
-  const bitmap = Number(own.AssociationBitmap);
-  // Of a bitmap with bits lspci prints the devices, and drops the end of a last range.
-  const lines: Lines = [
-    'Root Complex Event Collector Endpoint Association',
-    bitmap ? undefined : '\t\tRCiEPBitmap: 00000000 [none]',
-  ];
-  if (!buses) return lines;
-  const none = buses.RCECNextBus === 0xff && buses.RCECLastBus === 0;
-  return [
-    ...lines,
-    none ? '\t\tAssociatedBusNumbers: ff-00 [none]' : fill('\t\tAssociatedBusNumbers: {RCECNextBus:x2}-{RCECLastBus:x2}', buses),
-  ];
-}
-
-function multicast(config: Config, at: number): Lines {
-  const own = read(config, Multicast, at);
-  if (!own) return ['Multicast'];
-  const port = portType(config);
-  const ends = port === 'endpoint' || port === 'integratedEndpoint';
-  const window = ends
-    ? fill(`, WindowSz {MC_Window_Size_Requested:d} (${2 ** Number(own.MC_Window_Size_Requested)} bytes)`, own)
-    : fill(', ECRCRegen{MC_ECRC_Regeneration_Supported}', own);
-  const capability = `\t\tMcastCap: MaxGroups ${Number(own.MC_Max_Group) + 1}${window}`;
-  const control = fill(`\t\tMcastCtl: NumGroups ${Number(own.MC_Num_Group) + 1}, Enable{MC_Enable}`, own);
-  const lines: Lines = [
-    'Multicast',
-    // lspci ends the line only for ports.
-    ...(ends ? [capability + control] : [capability, control]),
-    fill('\t\tMcastBAR: IndexPos {MC_Index_Position:d}, BaseAddr {MC_Base_Address:x13}000', own),
-    fill('\t\tMcastReceiveVec:      {MC_Receive:x16}', own),
-    fill('\t\tMcastBlockAllVec:     {MC_Block_All:x16}', own),
-    fill('\t\tMcastBlockUntransVec: {MC_Block_Untranslated:x16}', own),
-  ];
-  const overlay = ends ? undefined : read(config, MulticastOverlay, at);
-  if (!overlay) return lines;
-  const size = Number(overlay.MC_Overlay_Size);
-  const address = hex((overlay.MC_Overlay_BAR as bigint) << 6n, 16);
-  return [
-    ...lines,
-    `\t\tMcastOverlayBAR: OverlaySize ${size} (${size >= 6 ? `${2 ** size} bytes` : 'disabled'}), BaseAddr ${address}`,
-  ];
-}
-
 function sriov(config: Config, at: number): Lines {
   const own = read(config, Sriov, at);
   if (!own) return ['Single Root I/O Virtualization (SR-IOV)'];
@@ -284,80 +137,6 @@ function rebar(config: Config, at: number, vf: boolean): Lines {
   ];
 }
 
-const NANOSECONDS = (scale: number) => 32 ** scale;
-
-function ltr(config: Config, at: number): Lines {
-  const own = read(config, Ltr, at);
-  if (!own) return ['Latency Tolerance Reporting'];
-  const time = (value: string, scale: string) => `${Number(own[value]) * NANOSECONDS(Number(own[scale]))}ns`;
-  return [
-    'Latency Tolerance Reporting',
-    `\t\tMax snoop latency: ${time('MaxSnoopLatencyValue', 'MaxSnoopLatencyScale')}`,
-    `\t\tMax no snoop latency: ${time('MaxNoSnoopLatencyValue', 'MaxNoSnoopLatencyScale')}`,
-  ];
-}
-
-function secondary(config: Config, at: number): Lines {
-  const own = read(config, SecondaryPciExpress, at);
-  if (!own) return ['Secondary PCI Express'];
-  // lspci looks at 16 lanes.
-  const lanes = Array.from({ length: 16 }, (_, lane) => lane).filter((lane) => (Number(own.LaneErrorStatus) >>> lane) & 1);
-  return [
-    'Secondary PCI Express',
-    fill('\t\tLnkCtl3: LnkEquIntrruptEn{LinkEqualizationRequestInterruptEnable} PerformEqu{PerformEqualization}', own),
-    `\t\tLaneErrStat: ${lanes.length ? `LaneErr at lane: ${lanes.join(' ')}` : '0'}`,
-  ];
-}
-
-function l1pm(config: Config, at: number): Lines {
-  const own = read(config, L1PmSubstates, at);
-  if (!own) return ['L1 PM Substates', '\t\t<unreadable>'];
-  const powerOn = (scale: string, value: string) => {
-    const unit = [2, 10, 100][Number(own[scale])];
-    return unit === undefined ? '<error>' : `${unit * Number(own[value])}us`;
-  };
-  const l12 = own.PCIPML12Supported || own.ASPML12Supported;
-  const scale = Number(own.LTRL12ThresholdScale);
-  const threshold = own.ASPML12Supported
-    ? ` LTR1.2_Threshold=${scale > 5 ? '<error>' : `${Number(own.LTRL12ThresholdValue) * NANOSECONDS(scale)}ns`}`
-    : '';
-  return [
-    'L1 PM Substates',
-    fill(
-      '\t\tL1SubCap: PCI-PM_L1.2{PCIPML12Supported} PCI-PM_L1.1{PCIPML11Supported} ASPM_L1.2{ASPML12Supported} ASPM_L1.1{ASPML11Supported} L1_PM_Substates{L1PMSubstatesSupported}',
-      own,
-    ),
-    ...(l12
-      ? [
-          fill(
-            `\t\t\t  PortCommonModeRestoreTime={PortCommonModeRestoreTime:d}us PortTPowerOnTime=${powerOn('PortTPowerOnScale', 'PortTPowerOnValue')}`,
-            own,
-          ),
-        ]
-      : []),
-    fill(
-      '\t\tL1SubCtl1: PCI-PM_L1.2{PCIPML12Enable} PCI-PM_L1.1{PCIPML11Enable} ASPM_L1.2{ASPML12Enable} ASPM_L1.1{ASPML11Enable}',
-      own,
-    ),
-    ...(l12 ? [fill(`\t\t\t   T_CommonMode={CommonModeRestoreTime:d}us${threshold}`, own)] : []),
-    `\t\tL1SubCtl2:${l12 ? ` T_PwrOn=${powerOn('TPowerOnScale', 'TPowerOnValue')}` : ''}`,
-  ];
-}
-
-function ptm(config: Config, at: number): Lines {
-  const own = read(config, Ptm, at);
-  if (!own) return ['Precision Time Measurement', '\t\t<unreadable>'];
-  const time = (value: unknown, zero: string) =>
-    value === 0 ? zero : value === 255 ? 'Greater than 254ns' : `${value as number}ns`;
-  return [
-    'Precision Time Measurement',
-    fill('\t\tPTMCap: Requester{PTMRequesterCapable} Responder{PTMResponderCapable} Root{PTMRootCapable}', own),
-    `\t\tPTMClockGranularity: ${time(own.LocalClockGranularity, 'Unimplemented')}`,
-    fill('\t\tPTMControl: Enabled{PTMEnable} RootSelected{RootSelect}', own),
-    `\t\tPTMEffectiveGranularity: ${time(own.EffectiveGranularity, 'Unknown')}`,
-  ];
-}
-
 function tph(config: Config, at: number): Lines {
   const own = read(config, TphRequester, at);
   if (!own) return ['Transaction Processing Hints'];
@@ -372,87 +151,6 @@ function tph(config: Config, at: number): Lines {
       '\t\tSteering table in MSI-X table',
       '\t\tReserved steering table location',
     ][Number(own.STTableLocation)],
-  ];
-}
-
-function dvsec(config: Config, at: number): Lines {
-  const own = read(config, Dvsec, at);
-  if (!own) return ['Designated Vendor-Specific: <unreadable>'];
-  const heading = fill(
-    'Designated Vendor-Specific: Vendor={DVSECVendorID:x4} ID={DVSECID:x4} Rev={DVSECRevision:d} Len={DVSECLength:d}',
-    own,
-  );
-  if (own.DVSECVendorID !== CXL_VENDOR || Number(own.DVSECLength) < 16) return [`${heading} <?>`];
-  const title = CXL_WORDS[CXL_DVSECS[Number(own.DVSECID)] ?? ''];
-  // What CXL keeps in them is named and no more.
-  return [`${heading}: CXL`, title === undefined ? fill('\t\tUnknown ID {DVSECID:x4}', own) : `\t\t${title}`, undefined];
-}
-
-const CXL_WORDS: { readonly [ours: string]: string } = {
-  'CXL device': 'PCIe DVSEC for CXL Devices',
-  'Non-CXL function map': 'Non-CXL Function Map DVSEC',
-  'CXL extensions for ports': 'CXL Extensions DVSEC for Ports',
-  'GPF for CXL ports': 'GPF DVSEC for CXL Ports',
-  'GPF for CXL devices': 'GPF DVSEC for CXL Devices',
-  'CXL Flex Bus port': 'PCIe DVSEC for Flex Bus Port',
-  'CXL register locator': 'Register Locator DVSEC',
-  'CXL multi-logical device': 'MLD DVSEC',
-  'CXL test capability': 'PCIe DVSEC for Test Capability <?>',
-};
-
-function equalization(structure: Structure, generation: number, config: Config, at: number): [string, Values] | undefined {
-  const own = read(config, structure, at);
-  return (
-    own && [
-      fill(
-        `\t\tPhy${generation}Sta: EquComplete{EqualizationComplete} EquPhase1{EqualizationPhase1Successful} EquPhase2{EqualizationPhase2Successful} EquPhase3{EqualizationPhase3Successful} LinkEquRequest{LinkEqualizationRequest}`,
-        own,
-      ),
-      own,
-    ]
-  );
-}
-
-function physicalLayer32(config: Config, at: number): Lines {
-  const found = equalization(PhysicalLayer32, 32, config, at);
-  if (!found) return ['Physical Layer 32.0 GT/s', '\t\t<unreadable>'];
-  const [status, own] = found;
-  const behaviours = [
-    'Full Equalization required',
-    'Equalization bypass to highest rate support',
-    'No Equalization Needed',
-    'Modified TS1/TS2 Ordered Sets supported',
-  ];
-  return [
-    'Physical Layer 32.0 GT/s',
-    fill(
-      '\t\tPhy32Cap: EqualizationBypass{EqualizationBypassSupported} NoEqualizationNeeded{NoEqualizationNeededSupported}',
-      own,
-    ),
-    fill('\t\t\t  ModTsMode0{ModifiedTSUsageMode0} ModTsMode1{ModifiedTSUsageMode1} ModTsMode2{ModifiedTSUsageMode2}', own),
-    fill(
-      '\t\tPhy32Ctl: EqualizationBypassDis{EqualizationBypassDisable} NoEqualizationNeededDis{NoEqualizationNeededDisable}',
-      own,
-    ),
-    fill('\t\t\t  Modified TS Usage Mode: {ModifiedTSUsageModeSelected:s}', own, PhysicalLayer32).replace(': ?', ': ??'),
-    status,
-    `\t\t\t  Received Enhanced Link Behavior Control: ${behaviours[Number(own.ReceivedEnhancedLinkBehaviorControl)]}`,
-    fill(
-      '\t\t\t  ModTsRecv{ModifiedTSReceived} TxPrecodeOn{TransmitterPrecodingOn} TxPrecodeReq{TransmitterPrecodeRequest} NoEqualizationNeededRecv{NoEqualizationNeededReceived}',
-      own,
-    ),
-  ];
-}
-
-function doe(config: Config, at: number): Lines {
-  const own = read(config, DataObjectExchange, at);
-  if (!own) return ['Data Object Exchange', '\t\t<unreadable>'];
-  return [
-    'Data Object Exchange',
-    fill('\t\tDOECap: IntSup{InterruptSupport}', own),
-    ...(own.InterruptSupport ? [fill('\t\t\tIntMsgNum {InterruptMessageNumber:d}', own)] : []),
-    fill('\t\tDOECtl: IntEn{InterruptEnable}', own),
-    fill('\t\tDOESta: Busy{Busy} IntSta{InterruptStatus} Error{Error} ObjectReady{DataObjectReady}', own),
   ];
 }
 
