@@ -1,6 +1,7 @@
 // What the sets of ACPI tables share: where tables and iasl's reading of them are, and how two readings are compared.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { readListing } from './iasl.ts';
 import { type ConformanceSet, partOf, Tally } from './set.ts';
 
 /** One table as the index has it: the header, and what iasl made of the rest. */
@@ -19,12 +20,30 @@ export function oraclesIn(folder: string, kind: string): { path: string; oracle:
   const tables = partOf(folder, `acpi/${kind}`);
   if (tables === undefined) return undefined;
   const index = join(dirname(tables), `${kind}.json`);
-  if (!existsSync(index)) throw new Error(`${index} is missing: it says how iasl reads the tables of ${tables}`);
+  if (!existsSync(index)) return listingsIn(tables, kind);
   const oracles = JSON.parse(readFileSync(index, 'utf8')) as Oracle[];
   const there = new Set(readdirSync(tables));
   return oracles
     .filter(({ file }) => there.has(basename(file)))
     .map((oracle) => ({ path: join(tables, basename(oracle.file)), oracle }));
+}
+
+/** The same from what iasl printed, which lies beside each table: for a folder without an index. */
+export function listingsIn(tables: string, kind: string): { path: string; oracle: Oracle }[] {
+  return readdirSync(tables)
+    .filter((file) => file.endsWith('.bin'))
+    .flatMap((file) => {
+      const path = join(tables, file);
+      const listing = path.replace(/bin$/, 'dsl');
+      if (!existsSync(listing)) return [];
+      const dsl = readFileSync(listing, 'latin1');
+      const { header, iasl } = readListing(kind, dsl);
+      const bytes = statSync(path).size;
+      const checksumOk = !/Incorrect checksum/i.test(dsl);
+      return [
+        { path, oracle: { file: `${kind}/${file}`, bytes, header, iasl, lengthMatches: header.length === bytes, checksumOk } },
+      ];
+    });
 }
 
 /** The header as the oracle writes it. */
