@@ -200,15 +200,17 @@ function drhdOf(unit: Decoded<typeof Drhd>) {
   };
 }
 
-/** The name ends at its zero byte. */
-function anddOf(view: DataView, { offset, end }: Piece, device: Decoded<typeof Andd>, findings: Findings) {
+/** The name ends at its zero byte. That of a structure which runs over the end of the table is given as far as it goes. */
+function anddOf(view: DataView, { offset, length, end }: Piece, device: Decoded<typeof Andd>, findings: Findings) {
   const name = bytesAt(view, offset + Andd.bytes, end);
   const zero = name.indexOf(0);
-  if (zero < 0) findings.broken(offset + Andd.bytes, 'the name of an ACPI device does not end in a zero byte');
   let deviceName = '';
   for (const code of zero < 0 ? name : name.subarray(0, zero)) deviceName += String.fromCharCode(code);
-  if (!deviceName.startsWith('\\'))
-    findings.odd(offset + Andd.bytes, `the name ${JSON.stringify(deviceName)} of an ACPI device is no full path`);
+  if (end === offset + length) {
+    if (zero < 0) findings.broken(offset + Andd.bytes, 'the name of an ACPI device does not end in a zero byte');
+    if (!deviceName.startsWith('\\'))
+      findings.odd(offset + Andd.bytes, `the name ${JSON.stringify(deviceName)} of an ACPI device is no full path`);
+  }
   const after = zero < 0 ? end : offset + Andd.bytes + zero + 1;
   const rest = keepRest(view, after, end);
   // Zeros that fill up to a multiple of four bytes are common, and nothing to say.

@@ -20,13 +20,13 @@ export const TableHeader = entry(
 
 export interface Table {
   header: Decoded<typeof TableHeader>;
-  /** The table alone, up to its Length or the end of what is there, and never more than 1 MiB. */
+  /** The table alone, up to its Length or the end of what is there, and never more than 256 KiB. */
   view: DataView;
   findings: Findings;
 }
 
 /** The longest table that is read. Firmware writes a few KiB; more is an attack on whoever reads it. */
-export const MOST_BYTES: number = 1 << 20;
+export const MOST_BYTES: number = 1 << 18;
 
 /**
  * Reads the header that every table has and checks signature, length, revision and checksum. What is wrong becomes a finding.
