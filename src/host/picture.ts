@@ -141,6 +141,7 @@ interface Index {
   functions: Map<string, PciFunction>;
   groups: Map<number, IommuGroup>;
   units: Map<string, IommuUnit>;
+  links: Map<string, Link>;
 }
 const indexes = new WeakMap<Picture, Index>();
 
@@ -151,6 +152,7 @@ function indexOf(picture: Picture): Index {
       functions: new Map(picture.functions.map((found) => [found.bdf, found])),
       groups: new Map(picture.groups.map((group) => [group.number, group])),
       units: new Map(picture.units.map((unit) => [unit.name, unit])),
+      links: new Map(picture.links.map((link) => [link.name, link])),
     };
     indexes.set(picture, index);
   }
@@ -170,4 +172,9 @@ export function groupNumbered(picture: Picture, number: number): IommuGroup | un
 /** The remapping unit of a name, or undefined. */
 export function unitNamed(picture: Picture, name: string): IommuUnit | undefined {
   return indexOf(picture).units.get(name);
+}
+
+/** The network interface of a name, or undefined. */
+export function linkNamed(picture: Picture, name: string): Link | undefined {
+  return indexOf(picture).links.get(name);
 }

@@ -1,5 +1,6 @@
 import { judgeAssignment } from '../check/assignable.ts';
 import type { Finding } from '../check/check.ts';
+import { countRefused } from '../check/sriov.ts';
 import type { PciFunction } from '../host/functions.ts';
 import { functionOf, type Picture } from '../host/picture.ts';
 import { formatBdf, parseBdf, vfAddresses } from '../pci/index.ts';
@@ -29,21 +30,10 @@ export function chooseVfs(
   if (sriov === undefined) throw new Error(`${pf.bdf} has no SR-IOV`);
   const total = { where: `${at}/sriov_totalvfs`, text: String(sriov.totalVFs) };
   const present = { where: `${at}/sriov_numvfs`, text: sriov.numVFs === undefined ? 'no answer in time' : String(sriov.numVFs) };
-  if (sriov.numVFs === undefined)
-    return refuse(
-      'sriov/numvfs',
-      'its number of VFs could not be read: a change is under way and waits for a VF in use',
-      [present],
-      ['stop the guest that holds a VF of it'],
-    );
-  if (wanted > sriov.totalVFs)
-    return refuse(
-      'sriov/count',
-      `${wanted} VFs are wanted and TotalVFs is ${sriov.totalVFs}`,
-      [total, present],
-      [`ask for at most ${sriov.totalVFs}`],
-    );
-  if (sriov.numVFs === 0) {
+  const refused = countRefused(pf, wanted);
+  if (refused !== undefined) return { refused: { asks: 'Can that many VFs be had?', bdf: pf.bdf, ...refused } };
+  const existing = sriov.numVFs ?? 0;
+  if (existing === 0) {
     const address = parseBdf(pf.bdf);
     if (address === undefined) throw new Error(`${pf.bdf} is no address`);
     const layout = { FirstVFOffset: sriov.firstVFOffset, VFStride: sriov.vfStride };
@@ -55,7 +45,7 @@ export function chooseVfs(
   const busy = candidates.filter((candidate) => candidate.in !== undefined);
   return refuse(
     'sriov/numvfs',
-    `${count(wanted, 'is', 'are')} wanted; ${count(sriov.numVFs, 'exists', 'exist')} and ${free.length} of them ${free.length === 1 ? 'is' : 'are'} free, and the kernel changes NumVFs only through 0, which would take the VFs from their users`,
+    `${count(wanted, 'is', 'are')} wanted; ${count(existing, 'exists', 'exist')} and ${free.length} of them ${free.length === 1 ? 'is' : 'are'} free, and the kernel changes NumVFs only through 0, which would take the VFs from their users`,
     [present, total, ...busy.map(({ bdf, in: why }) => ({ where: bdf, text: why ?? '' }))],
     ['free VFs that are in use', `when none of them is needed: echo 0 > ${at}/sriov_numvfs, then plan again`],
   );

@@ -1,3 +1,5 @@
+import { barsOf, readConfig } from '../../pci/index.ts';
+import { at, isBridge, notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 
 export const hostBarUnassigned: Problem = {
@@ -36,5 +38,49 @@ export const hostBarUnassigned: Problem = {
     'gh:tenstorrent/tt-kmd#195',
     'gh:strongtz/i915-sriov-dkms#339',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Has each of its memory BARs an address?',
+      run(_, found) {
+        if (isBridge(found)) return notApplicable('a bridge stays with the host');
+        if (found.physfn !== undefined) return notApplicable('the BARs of a VF are in the SR-IOV capability of its PF');
+        const bars = found.resources.slice(0, 6);
+        const config = found.config === undefined ? undefined : readConfig(found.config);
+        const where = at(found, 'resource');
+        if (bars.length === 0) return unknown('its resources could not be read');
+        const without = bars.filter(({ space, size, unset, start }) => space === 'memory' && size > 0 && (unset || start === 0));
+        // Where the kernel gave up, it cleared the line, and the register still says what it is.
+        const cleared =
+          config === undefined || config.header.VendorID === 0xffff
+            ? []
+            : barsOf(config).filter(({ index, space, base }) => space === 'memory' && base === 0 && bars[index]?.size === 0);
+        const lost = [
+          ...without.map(({ index, size }) => `BAR ${index} of ${size} bytes`),
+          ...cleared.map(({ index }) => `BAR ${index}`),
+        ];
+        if (lost.length > 0)
+          return {
+            is: 'fail',
+            because: `${lost.join(', ')} ${lost.length === 1 ? 'has' : 'have'} no address: the bridges above have no room for it`,
+            seen: [
+              ...without.map(({ index, size, start }) => ({
+                where,
+                text: `line ${index}: at 0x${start.toString(16)}, ${size} bytes`,
+              })),
+              ...cleared.map(({ index }) => ({
+                where: at(found, 'config'),
+                text: `BAR ${index} is a memory BAR, and its address 0`,
+              })),
+            ],
+          };
+        const memory = bars.filter(({ space, size }) => space === 'memory' && size > 0);
+        return pass(memory.length === 0 ? 'it has no memory BARs' : `all ${memory.length} memory BARs have an address`, {
+          where,
+          text:
+            memory.map(({ index, start, size }) => `BAR ${index}: 0x${start.toString(16)}, ${size} bytes`).join('; ') || 'none',
+        });
+      },
+    },
+  ],
 };

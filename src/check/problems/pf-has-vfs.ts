@@ -1,4 +1,5 @@
 import type { Problem } from '../problem.ts';
+import { noVfs } from '../rules/no-vfs.ts';
 
 export const pfHasVfs: Problem = {
   id: 'pf-has-vfs',
@@ -25,5 +26,11 @@ export const pfHasVfs: Problem = {
   fix: ['remove the VFs first', 'or assign VFs instead of the PF'],
   beware: 'An assigned PF in a guest shows the SR-IOV capability hidden by vfio-pci; VFs of it cannot be made inside the guest.',
   sources: ['linux:drivers/vfio/pci/vfio_pci_core.c', 'gh:amd/MxGPU-Virtualization#25'],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Could vfio-pci have it, as far as its VFs go?',
+      run: (picture, found) => noVfs.run(picture, found.bdf),
+    },
+  ],
 };

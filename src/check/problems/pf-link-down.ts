@@ -1,4 +1,6 @@
+import { pass } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { vfSettings } from '../sriov.ts';
 
 export const pfLinkDown: Problem = {
   id: 'pf-link-down',
@@ -31,5 +33,23 @@ export const pfLinkDown: Problem = {
   fix: ['ip link set PF up', 'link-state enable for VF-to-VF traffic without cable'],
   beware: 'NetworkManager may take an unused PF down again.',
   sources: ['gh:k8snetworkplumbingwg/sriov-network-operator doc/troubleshooting.md', 'gh:canonical/lxd#8162'],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Is the interface of the PF up, so that its VFs have a link?',
+      run(picture, found) {
+        const got = vfSettings(picture, found);
+        if ('verdict' in got) return got.verdict;
+        const { link } = got;
+        const seen = { where: `/sys/class/net/${link.name}/flags`, text: link.up ? 'up' : 'down' };
+        if (link.up) return pass(`${link.name} is up`, seen);
+        return {
+          is: 'fail',
+          because: `${link.name} is down: its VFs have no carrier, and with many drivers no mailbox to the PF`,
+          seen: [seen],
+          fix: [`ip link set ${link.name} up`],
+        };
+      },
+    },
+  ],
 };

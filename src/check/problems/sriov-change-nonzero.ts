@@ -1,3 +1,5 @@
+import { functionOf } from '../../host/picture.ts';
+import { at, notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 
 export const sriovChangeNonzero: Problem = {
@@ -32,5 +34,30 @@ export const sriovChangeNonzero: Problem = {
     'gh:Mellanox/k8s-rdma-sriov-dev-plugin#12',
     'linux:drivers/pci/iov.c',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'vm',
+      asks: 'Are there enough VFs, or none yet?',
+      run({ vfs }, picture) {
+        if (vfs.length === 0) return notApplicable('it asks for no VFs to be made');
+        const seen = [];
+        const said = [];
+        for (const { pf, count } of vfs) {
+          const found = functionOf(picture, pf);
+          const now = found?.sriov?.numVFs;
+          if (found === undefined || now === undefined) return unknown(`how many VFs ${pf} has now could not be read`, ...seen);
+          seen.push({ where: at(found, 'sriov_numvfs'), text: String(now) });
+          if (now > 0 && now < count)
+            return {
+              is: 'fail',
+              because: `${pf} has ${now} VFs and ${count} are wanted: the kernel changes the number only through 0, and answers EBUSY otherwise`,
+              seen,
+              fix: [`ask for ${now}`, `when nobody uses them: write 0 to ${at(found, 'sriov_numvfs')}, then ${count}`],
+            };
+          said.push(now === 0 ? `${pf} has none yet` : `${pf} has ${now}, and ${count} will do`);
+        }
+        return pass(said.join('; '), ...seen);
+      },
+    },
+  ],
 };

@@ -1,4 +1,10 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import { decodeBars, readConfig, sriovOf, windowsOf } from '../../pci/index.ts';
+import type { Evidence } from '../check.ts';
+import { at, notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { bridgeAbove } from '../sriov.ts';
 
 export const sriovMmioExhausted: Problem = {
   id: 'sriov-mmio-exhausted',
@@ -46,5 +52,68 @@ export const sriovMmioExhausted: Problem = {
     'gh:microsoft/openvmm#3608',
     'linux:drivers/pci/iov.c',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Is there room for the BARs of all its VFs?',
+      run(picture, found) {
+        if (found.sriov === undefined) return notApplicable('it is no PF');
+        const config = found.config === undefined ? undefined : readConfig(found.config);
+        const sriov = config === undefined ? undefined : sriovOf(config);
+        if (sriov?.TotalVFs === 0 || (sriov === undefined && found.sriov.totalVFs === 0))
+          return notApplicable('it can have no VFs');
+        const lines = found.resources.slice(VF_BARS, VF_BARS + 6);
+        if (lines.length === 0) return unknown('its resources could not be read');
+        const bars = lines.filter(({ size }) => size > 0);
+        const registers =
+          sriov === undefined
+            ? []
+            : decodeBars([sriov.VFBAR0, sriov.VFBAR1, sriov.VFBAR2, sriov.VFBAR3, sriov.VFBAR4, sriov.VFBAR5]);
+        const lost = [
+          ...bars
+            .filter(({ unset, start }) => unset || start === 0)
+            .map(({ index, size }) => `VF BAR ${index - VF_BARS} (${size} bytes)`),
+          // Where the kernel gave up, it cleared the line, and the register still says what it is.
+          ...registers.filter(({ index }) => lines[index]?.size === 0).map(({ index }) => `VF BAR ${index}`),
+        ];
+        const total = sriov?.TotalVFs ?? found.sriov.totalVFs;
+        const seen = [
+          ...lines
+            .filter(({ index, size }) => size > 0 || registers.some((bar) => bar.index === index - VF_BARS))
+            .map(({ index, start, size }) => ({
+              where: at(found, 'resource'),
+              text: `line ${index}: 0x${start.toString(16)}, ${size} bytes = ${total} VFs × ${Math.floor(size / total)}`,
+            })),
+          ...windowAbove(picture, found),
+        ];
+        if (lost.length > 0)
+          return {
+            is: 'fail',
+            because: `${lost.join(', ')} of ${total} VFs ${lost.length === 1 ? 'has' : 'have'} no address: a write to sriov_numvfs gives ENOMEM, for want of addresses and not of memory`,
+            seen,
+          };
+        if (bars.length === 0)
+          return sriov === undefined
+            ? unknown('no VF BAR has an address, and whether it has any is in its SR-IOV capability, which needs root', ...seen)
+            : unknown('no VF BAR shows: its VFs have none, or firmware left them out', ...seen);
+        const sum = bars.reduce((bytes, { size }) => bytes + size, 0);
+        return pass(`${sum} bytes are reserved for the BARs of ${total} VFs`, ...seen);
+      },
+    },
+  ],
 };
+
+/** First line of `resource` for a VF BAR. Linux include/linux/pci.h PCI_IOV_RESOURCES. */
+const VF_BARS = 7;
+
+function windowAbove(picture: Picture, found: PciFunction): Evidence[] {
+  const above = bridgeAbove(picture, found);
+  const config = above?.config === undefined ? undefined : readConfig(above.config);
+  if (above === undefined || config === undefined) return [];
+  return windowsOf(config)
+    .filter(({ space, base, limit }) => space !== 'io' && limit > base && limit > 0)
+    .map(({ space, base, limit }) => ({
+      where: at(above, 'config'),
+      text: `${space} window 0x${base.toString(16)} to 0x${limit.toString(16)}, ${limit - base + 1} bytes`,
+    }));
+}

@@ -1,4 +1,8 @@
+import { functionOf } from '../../host/picture.ts';
+import { portType, readConfig, sriovOf } from '../../pci/index.ts';
+import { at, notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { dependencyOf, makesVfs } from '../sriov.ts';
 
 export const sriovNoPfDriver: Problem = {
   id: 'sriov-no-pf-driver',
@@ -41,5 +45,35 @@ export const sriovNoPfDriver: Problem = {
   ],
   beware: 'Old drivers take max_vfs= as a module parameter and ignore sysfs.',
   sources: ['gh:strongtz/i915-sriov-dkms#143', 'gh:NVIDIA/doca-platform#54', 'gh:SamsungDS/libvfn#21', 'linux:drivers/pci/iov.c'],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Does its driver make VFs?',
+      run: (picture, found) =>
+        found.sriov === undefined || found.sriov.totalVFs === 0 ? notApplicable('it can have no VFs') : makesVfs(picture, found),
+    },
+    {
+      about: 'function',
+      asks: 'Is the function that its VFs depend on a PF?',
+      run(picture, found) {
+        const config = found.config === undefined ? undefined : readConfig(found.config);
+        const sriov = config === undefined ? undefined : sriovOf(config);
+        if (found.sriov === undefined) return notApplicable('it is no PF');
+        if (config === undefined || sriov === undefined)
+          return unknown('its SR-IOV capability could not be read: that needs root');
+        const { FunctionDependencyLink: link } = sriov;
+        const other = dependencyOf(found, link, portType(config) === 'integratedEndpoint');
+        const seen = { where: `${at(found, 'config')}, Function Dependency Link`, text: `0x${link.toString(16)}` };
+        if (other === undefined || other === found.bdf) return pass('its VFs depend on no other function', seen);
+        const named = functionOf(picture, other);
+        if (named?.sriov !== undefined) return pass(`its VFs depend on ${other}, which is a PF`, seen);
+        return {
+          is: 'fail',
+          because: `its VFs depend on ${other}, which ${named === undefined ? 'is not there' : 'is no PF'}: a write to sriov_numvfs gives ${named === undefined ? 'ENODEV' : 'ENOSYS'}`,
+          seen: [seen, { where: `/sys/bus/pci/devices/${other}/sriov_totalvfs`, text: 'absent' }],
+          fix: ['put the PF at function 0 of its slot', 'make VFs of another PF'],
+        };
+      },
+    },
+  ],
 };

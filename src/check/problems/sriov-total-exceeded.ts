@@ -1,4 +1,8 @@
+import { functionOf } from '../../host/picture.ts';
+import { readConfig, sriovOf } from '../../pci/index.ts';
+import { at, notApplicable, pass } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { countRefused } from '../sriov.ts';
 
 export const sriovTotalExceeded: Problem = {
   id: 'sriov-total-exceeded',
@@ -34,5 +38,55 @@ export const sriovTotalExceeded: Problem = {
     'gh:strongtz/i915-sriov-dkms#143',
     'linux:drivers/pci/iov.c',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'May it have VFs at all?',
+      run(_, found) {
+        if (found.sriov === undefined) return notApplicable('it is no PF');
+        const { totalVFs } = found.sriov;
+        const seen = [{ where: at(found, 'sriov_totalvfs'), text: String(totalVFs) }];
+        const capability = found.config === undefined ? undefined : readConfig(found.config);
+        const most = capability === undefined ? undefined : sriovOf(capability)?.TotalVFs;
+        if (most !== undefined) seen.push({ where: `${at(found, 'config')}, TotalVFs`, text: String(most) });
+        if (totalVFs === 0)
+          return {
+            is: 'fail',
+            because:
+              most === undefined || most === 0
+                ? 'it has the SR-IOV capability, and TotalVFs is 0: SR-IOV is off in the firmware of the device or of the machine'
+                : `its capability allows ${most} VFs, and its driver none`,
+            seen,
+          };
+        return pass(
+          most !== undefined && most !== totalVFs
+            ? `up to ${totalVFs} VFs; the capability has ${most}, and the driver took the rest back when it was loaded`
+            : `up to ${totalVFs} VFs${found.driver === undefined ? '; a driver may lower that when it is loaded' : ''}`,
+          ...seen,
+        );
+      },
+    },
+    {
+      about: 'vm',
+      asks: 'Can its PFs have as many VFs as it wants?',
+      run({ vfs }, picture) {
+        if (vfs.length === 0) return notApplicable('it asks for no VFs to be made');
+        for (const { pf, count } of vfs) {
+          const found = functionOf(picture, pf);
+          const refused = found === undefined ? undefined : countRefused(found, count);
+          if (refused !== undefined) {
+            const { id: _, ...verdict } = refused;
+            return { ...verdict, because: `${pf}: ${verdict.because}` };
+          }
+        }
+        return pass(
+          vfs.map(({ pf, count }) => `${count} of ${functionOf(picture, pf)?.sriov?.totalVFs ?? 0} VFs of ${pf}`).join(', '),
+          ...vfs.map(({ pf }) => ({
+            where: `/sys/bus/pci/devices/${pf}/sriov_totalvfs`,
+            text: String(functionOf(picture, pf)?.sriov?.totalVFs ?? 'absent'),
+          })),
+        );
+      },
+    },
+  ],
 };

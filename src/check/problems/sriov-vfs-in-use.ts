@@ -1,4 +1,7 @@
+import { USAGE } from '../../host/usage.ts';
+import { at, notApplicable, pass, unknown, withheld } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { usersOfVfs } from '../sriov.ts';
 
 export const sriovVfsInUse: Problem = {
   id: 'sriov-vfs-in-use',
@@ -42,5 +45,34 @@ export const sriovVfsInUse: Problem = {
     'linux:drivers/pci/iov.c',
     'linux:drivers/vfio/pci/vfio_pci_core.c',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Could its VFs be taken away?',
+      run(picture, found) {
+        if (found.sriov === undefined) return notApplicable('it is no PF');
+        const where = at(found, 'sriov_numvfs');
+        if (found.sriov.numVFs === undefined)
+          return {
+            is: 'fail',
+            because: 'the kernel does not say how many VFs it has: their removal is under way and waits for whoever has one open',
+            seen: [{ where, text: 'no answer in time' }],
+            fix: ['stop the guest that holds a VF of it', 'do not read sriov_numvfs meanwhile: the reader waits as well'],
+          };
+        const present = { where, text: String(found.sriov.numVFs) };
+        if (found.sriov.numVFs === 0) return notApplicable('it has no VFs now', present);
+        const users = usersOfVfs(picture, found);
+        if (users.length > 0)
+          return {
+            is: 'fail',
+            because: `${new Set(users.map(({ bdf }) => bdf)).size} of its ${found.sriov.numVFs} VFs are in use: writing 0 to sriov_numvfs, or taking its driver away, waits for ${[...new Set(users.map(({ what }) => what))].join(', ')}`,
+            seen: [present, ...users.map(({ bdf, what, where: there }) => ({ where: there, text: `${bdf}: ${what}` }))],
+          };
+        const hidden = withheld(picture, USAGE) ?? withheld(picture, 'open files of other users');
+        if (hidden !== undefined)
+          return unknown(`who has its ${found.sriov.numVFs} VFs open could not be read: ${hidden}`, present);
+        return pass(`nobody was found to use its ${found.sriov.numVFs} VFs`, present);
+      },
+    },
+  ],
 };

@@ -1,3 +1,5 @@
+import { functionOf } from '../../host/picture.ts';
+import { at, notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 
 export const vfHostDriverClaims: Problem = {
@@ -28,5 +30,35 @@ export const vfHostDriverClaims: Problem = {
     'gh:Mellanox/docker-sriov-plugin#8',
     'gh:k8snetworkplumbingwg/sriov-network-operator#802',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Are its VFs left alone by drivers of the host?',
+      run(picture, found) {
+        if (found.sriov === undefined) return notApplicable('it is no PF');
+        const { numVFs, driversAutoprobe } = found.sriov;
+        const probe = { where: at(found, 'sriov_drivers_autoprobe'), text: driversAutoprobe ? '1' : '0' };
+        if (numVFs === undefined) return unknown('how many VFs it has could not be read', probe);
+        if (numVFs === 0)
+          return notApplicable(
+            driversAutoprobe
+              ? 'it has no VFs now; drivers of the host will take those that are made by hand'
+              : 'it has no VFs now',
+            probe,
+          );
+        const taken = found.virtfns.flatMap((bdf) => {
+          const driver = functionOf(picture, bdf)?.driver;
+          return driver === undefined || driver === 'vfio-pci'
+            ? []
+            : [{ where: `/sys/bus/pci/devices/${bdf}/driver`, text: driver }];
+        });
+        if (taken.length === 0) return pass(`no driver of the host has one of its ${numVFs} VFs`, probe);
+        return {
+          is: 'fail',
+          because: `${taken.length} of its ${numVFs} VFs have a driver of the host (${[...new Set(taken.map(({ text }) => text))].join(', ')}), and must leave it before a guest gets them`,
+          seen: [probe, ...taken.slice(0, 4)],
+        };
+      },
+    },
+  ],
 };

@@ -1,4 +1,6 @@
+import { notApplicable, pass } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { vfSettings } from '../sriov.ts';
 
 export const vfMacZero: Problem = {
   id: 'vf-mac-zero',
@@ -32,5 +34,35 @@ export const vfMacZero: Problem = {
     'gh:k8snetworkplumbingwg/sriov-cni#88',
     'gh:k8snetworkplumbingwg/sriov-cni#232',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'Has each of its VFs an address of its own?',
+      run(picture, found) {
+        const got = vfSettings(picture, found);
+        if ('verdict' in got) return got.verdict;
+        const { link } = got;
+        const where = `rtnetlink, VFs of ${link.name}`;
+        if (link.vfs.length === 0)
+          return notApplicable(`the driver of ${link.name} says nothing about its VFs`, { where, text: 'none' });
+        const without = link.vfs.flatMap(({ mac }, vf) => (mac === '00:00:00:00:00:00' ? [vf] : []));
+        const seen = {
+          where,
+          text: link.vfs
+            .map(({ mac }, vf) => `vf ${vf} ${mac}`)
+            .slice(0, 8)
+            .join(', '),
+        };
+        if (without.length === 0) return pass(`all ${link.vfs.length} VFs have an address`, seen);
+        return {
+          is: 'fail',
+          because: `${without.length} of ${link.vfs.length} VFs of ${link.name} have no address: a guest gets another one at every boot`,
+          seen: [seen],
+          fix: [
+            `ip link set ${link.name} vf ${without[0]} mac 52:54:00:..., before its driver in the guest starts, and again after each boot`,
+          ],
+        };
+      },
+    },
+  ],
 };

@@ -1,4 +1,6 @@
+import { notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { vfSettings } from '../sriov.ts';
 
 export const vfTrustSpoof: Problem = {
   id: 'vf-trust-spoof',
@@ -44,5 +46,31 @@ export const vfTrustSpoof: Problem = {
     'gh:Netronome/nic-firmware#3',
     'gh:k8snetworkplumbingwg/sriov-cni#232',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'function',
+      asks: 'May guests with its VFs use more addresses than their own?',
+      run(picture, found) {
+        const got = vfSettings(picture, found);
+        if ('verdict' in got) return got.verdict;
+        const { link } = got;
+        const where = `rtnetlink, VFs of ${link.name}`;
+        if (link.vfs.length === 0)
+          return notApplicable(`the driver of ${link.name} says nothing about its VFs`, { where, text: 'none' });
+        const bound = link.vfs.filter(({ trust, spoofchk }) => !trust || spoofchk);
+        const text = link.vfs.map(({ trust, spoofchk }, vf) => `vf ${vf} trust ${word(trust)} spoofchk ${word(spoofchk)}`);
+        const seen = { where, text: text.slice(0, 8).join(', ') };
+        if (bound.length === 0)
+          return pass(`all ${link.vfs.length} VFs are trusted, and their source addresses are not checked`, seen);
+        return unknown(
+          `${bound.length} of ${link.vfs.length} VFs of ${link.name} are not trusted or are checked: right for a guest with one address, wrong for a bridge, VRRP or containers in it; which it is nobody can see here`,
+          seen,
+        );
+      },
+    },
+  ],
 };
+
+function word(on: boolean): string {
+  return on ? 'on' : 'off';
+}

@@ -1,8 +1,6 @@
 import { functionOf } from '../../host/picture.ts';
 import { type Check, check } from '../check.ts';
-
-/** Drivers that own a function for user space: they make no VFs for the host to give away one by one. */
-const USER_SPACE = new Set(['vfio-pci', 'pci-stub']);
+import { makesVfs } from '../sriov.ts';
 
 export const sriovCapable: Check = check({
   id: 'sriov/capable',
@@ -29,14 +27,13 @@ export const sriovCapable: Check = check({
           'some cards show SR-IOV only after it is turned on in firmware or in their own configuration',
         ],
       };
-    if (pf.driver === undefined || USER_SPACE.has(pf.driver))
+    const driver = makesVfs(picture, pf);
+    if (driver.is === 'fail') return driver;
+    if (pf.driver === 'vfio-pci')
       return {
         is: 'fail',
-        because:
-          pf.driver === undefined
-            ? 'its PF has no driver, and only a driver creates VFs'
-            : `its PF is bound to ${pf.driver}: its VFs are not for others without a word from the process that owns it`,
-        seen: [{ where: `${where}/driver`, text: pf.driver ?? 'absent' }],
+        because: 'its PF is bound to vfio-pci: each VF then needs the token of the process that owns the PF',
+        seen: driver.seen,
         fix: ['bind the PF to its own driver first'],
       };
     return {
