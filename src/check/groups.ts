@@ -1,6 +1,7 @@
+import { readIvrs, readViot } from '../acpi/index.ts';
 import type { PciFunction } from '../host/functions.ts';
 import { functionOf, type Picture } from '../host/picture.ts';
-import { acsAtBoot, type ConfiguredFunction, coverageOf, type Topology, topologyOf } from '../iommu/index.ts';
+import { acsAtBoot, type ConfiguredFunction, coverageBy, type Topology, topologyOf } from '../iommu/index.ts';
 import { parseBdf } from '../pci/index.ts';
 import { indexOf } from './index-of.ts';
 
@@ -15,13 +16,25 @@ export interface GroupsOfPicture {
 export function groupsOfPicture(picture: Picture): GroupsOfPicture {
   const { dmar } = indexOf(picture);
   const on = picture.units.length > 0 || picture.groups.length > 0;
-  const ivrs = picture.firmwareTables.some(({ signature }) => signature === 'IVRS');
-  const units = { names: picture.units.map(({ name }) => name), ...(dmar !== undefined && { dmar }) };
-  const coverage = (found: PciFunction): Pick<ConfiguredFunction, 'covered' | 'coveredBecause'> => {
-    if (!on || found.group !== undefined) return {};
+  const table = (signature: 'IVRS' | 'VIOT') => picture.firmwareTables.find((one) => one.signature === signature)?.bytes;
+  const [ivrsBytes, viotBytes] = [table('IVRS'), table('VIOT')];
+  const ivrs = ivrsBytes && readIvrs(ivrsBytes);
+  const viot = viotBytes && readViot(viotBytes);
+  const coverageOf = coverageBy({
+    names: picture.units.map(({ name }) => name),
+    ...(dmar && { dmar }),
+    ...(ivrs && { ivrs }),
+    ...(viot && { viot }),
+  });
+  const coverage = (found: PciFunction): Pick<ConfiguredFunction, 'aliases' | 'covered' | 'coveredBecause'> => {
+    if (!on) return {};
     const path = (found.physfn === undefined ? undefined : functionOf(picture, found.physfn)?.path) ?? found.path;
-    const { covered, because } = coverageOf({ ...found, path }, units);
-    return { covered: covered ?? false, ...(because !== undefined && { coveredBecause: because }) };
+    const { covered, because, aliases } = coverageOf({ ...found, path });
+    return {
+      covered: found.group !== undefined || (covered ?? false),
+      ...(because !== undefined && { coveredBecause: because }),
+      ...(aliases && { aliases }),
+    };
   };
   const topology = topologyOf(
     // A record may name anything a function.
@@ -37,7 +50,8 @@ export function groupsOfPicture(picture: Picture): GroupsOfPicture {
         ...(found.physfn !== undefined && { physfn: found.physfn }),
         ...coverage(found),
       })),
-    { ivrs },
+    // Its presence alone makes some quirks apply.
+    { ivrs: ivrsBytes !== undefined || picture.units.some(({ name }) => name.startsWith('ivhd')) },
   );
   return { topology: on ? topology : acsAtBoot(topology), on };
 }

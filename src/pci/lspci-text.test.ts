@@ -100,13 +100,23 @@ test('denied, absent and untold capabilities are three things', () => {
   assert.equal(told('\tFlags: fast devsel\n\tCapabilities: [40] Express Endpoint, MSI 00\n'), 'listed');
 });
 
-test('an address that comes again is a finding with its line', () => {
-  const { functions, findings } = readLspciText(`${BRIDGE}\n${BRIDGE}`);
-  assert.equal(functions.length, 1);
-  assert.deepEqual(
-    findings.map(({ line }) => line),
-    [13],
+test('a short listing and a long one of the same machine are one', () => {
+  const { functions } = readLspciText(
+    `00:1c.0 0604: 8086:a110\n00:1f.0 0601: 8086:a145\n\n${BRIDGE.replaceAll(/ \[[0-9a-f]{4}(:[0-9a-f]{4})?\]/g, '')}`,
   );
+  assert.deepEqual(
+    functions.map(({ bdf, device, capabilities, told }) => [bdf, device, capabilities.length, told]),
+    [
+      ['0000:00:1c.0', 0xa110, 2, 'listed'],
+      ['0000:00:1f.0', 0xa145, 0, 'none'],
+    ],
+  );
+  assert.match(functions[0]!.name!, /Some Root Port/);
+});
+
+test('a first line that was broken in two is one', () => {
+  const [port] = readLspciText(BRIDGE.replace(' Root Port #1 ', '\nRoot Port #1 ')).functions;
+  assert.deepEqual([port?.name, port?.device, port?.buses?.secondary], ['Intel Corporation Some Root Port #1', 0xa110, 1]);
 });
 
 const folder = sharedData('groups');

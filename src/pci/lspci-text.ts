@@ -94,25 +94,21 @@ const CLASSES: readonly (readonly [RegExp, number])[] = [
  * Addresses without a domain are in domain 0, unless the listing names others as well.
  */
 export function readLspciText(text: string): Listing {
-  const functions: ListedFunction[] = [];
+  const all: ListedFunction[] = [];
   const findings: ListingFinding[] = [];
-  const seen = new Set<string>();
   const find = (line: number, says: string): void => {
     if (findings.length < MOST_FINDINGS) findings.push({ line, says });
   };
   let current: ListedFunction | undefined;
   let capability: ListedCapability | undefined;
   let indent = 0;
-  const begin = (address: Bdf, line: number): ListedFunction | undefined => {
+  /** The first line of a function, while it may go on. */
+  let headText: string | undefined;
+  const begin = (address: Bdf, line: number): ListedFunction => {
     const bdf = formatBdf(address);
     capability = undefined;
-    if (seen.has(bdf)) {
-      find(line, `${bdf} was there before: what stands here is left out`);
-      return undefined;
-    }
-    seen.add(bdf);
     const found: ListedFunction = { bdf, line, capabilities: [], told: 'none', detailed: false };
-    functions.push(found);
+    all.push(found);
     return found;
   };
 
@@ -122,20 +118,30 @@ export function readLspciText(text: string): Listing {
     const head = HEAD.exec(plain);
     if (head) {
       current = begin(parseBdf(head[1]!)!, line);
-      if (current) readHead(current, head[2]!);
+      headText = head[2]!;
+      readHead(current, headText);
       continue;
     }
     const slot = /^(?:Slot|Device):\t((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7])$/i.exec(plain);
     if (slot) {
       current = begin(parseBdf(slot[1]!)!, line);
+      headText = undefined;
       continue;
     }
     if (!current) continue;
     const trimmed = plain.trim();
     if (trimmed === '') {
       capability = undefined;
+      headText = undefined;
       continue;
     }
+    // A mail program breaks long lines, the first one as well.
+    if (headText !== undefined && headText.length > 40 && /^[^ \t]/.test(plain)) {
+      readHead(current, `${headText} ${trimmed}`);
+      headText = undefined;
+      continue;
+    }
+    headText = undefined;
     const found = CAPABILITY.exec(trimmed);
     if (found) {
       capability = { offset: Number.parseInt(found[1]!, 16), text: found[2]!, lines: [], line };
@@ -156,7 +162,23 @@ export function readLspciText(text: string): Listing {
     }
     readLine(current, trimmed, line, find);
   }
-  return { functions, findings };
+  return { functions: merged(all), findings };
+}
+
+/** People post a short listing and then a long one: a function has what any of them says, the first one first. */
+function merged(all: readonly ListedFunction[]): ListedFunction[] {
+  const functions = new Map<string, ListedFunction>();
+  for (const found of all) {
+    const known = functions.get(found.bdf);
+    if (!known) {
+      functions.set(found.bdf, found);
+      continue;
+    }
+    const { capabilities, told, detailed } = found;
+    const more = known.told === 'none' || (detailed && !known.detailed) || (told === 'listed' && known.told !== 'listed');
+    functions.set(found.bdf, { ...found, ...known, ...(more && { capabilities, told, detailed }) });
+  }
+  return [...functions.values()];
 }
 
 /** What follows the address: `PCI bridge [0604]: Intel Corporation Device [8086:1901] (rev 05) (prog-if 00 [Normal decode])`. */

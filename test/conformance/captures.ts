@@ -1,13 +1,13 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readDmar } from '../../src/acpi/index.ts';
+import { readDmar, readIvrs, readViot } from '../../src/acpi/index.ts';
 import { fromHex } from '../../src/bits/index.ts';
 import {
   applyChanges,
   type Comparison,
   compareGroups,
   computeGroups,
-  coverageOf,
+  coverageBy,
   type Topology,
   topologyOf,
 } from '../../src/iommu/index.ts';
@@ -16,15 +16,23 @@ import { type ConformanceSet, type Outcome, partOf, Tally } from './set.ts';
 
 /** What decides the groups of a captured moment. The kernel's own groups are no part of it. */
 export function topologyOfState(state: CapturedState): Topology {
-  const bytes = state.acpi.DMAR;
-  const dmar = bytes === undefined ? undefined : readDmar(fromHex(bytes));
-  const units = { names: Object.keys(state.iommus), ...(dmar && { dmar }) };
+  const table = <T>(name: string, read: (bytes: Uint8Array) => T | undefined): T | undefined => {
+    const digits = state.acpi[name];
+    return digits === undefined ? undefined : read(fromHex(digits));
+  };
+  const [dmar, ivrs, viot] = [table('DMAR', readDmar), table('IVRS', readIvrs), table('VIOT', readViot)];
+  const coverageOf = coverageBy({
+    names: Object.keys(state.iommus),
+    ...(dmar && { dmar }),
+    ...(ivrs && { ivrs }),
+    ...(viot && { viot }),
+  });
   return topologyOf(
     Object.entries(state.devices).map(([bdf, device]) => {
       const { physfn, driver } = device.links;
       const path = (physfn === undefined ? device : (state.devices[physfn] ?? device)).path;
       const code = Number(device.attrs.class);
-      const { covered, because } = coverageOf({ bdf, path, class: code, ...(driver !== undefined && { driver }) }, units);
+      const { covered, because, aliases } = coverageOf({ bdf, path, class: code, ...(driver !== undefined && { driver }) });
       return {
         bdf,
         config: configOf(device),
@@ -36,6 +44,7 @@ export function topologyOfState(state: CapturedState): Topology {
         // Whether a driver has asked for it since boot is not in the state: the kernel is asked for that alone.
         covered: covered ?? device.links.iommu_group !== undefined,
         ...(because !== undefined && { coveredBecause: because }),
+        ...(aliases && { aliases }),
       };
     }),
     { ivrs: state.acpi.IVRS !== undefined },

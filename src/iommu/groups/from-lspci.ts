@@ -70,16 +70,26 @@ export function topologyOfListing({ functions }: Listing, dump?: HexDump): Topol
     .filter((one) => one >= VMD_DOMAINS)
     .sort((a, b) => a - b);
   const amdUnit = functions.some((listed) => isUnit(listed) && makerOf(listed) === 0x1022);
+  const found = functions.map((listed) => {
+    const config = bytes.get(listed.bdf);
+    const words = fromWords(listed, vmds, domains);
+    return config === undefined ? words : { ...words, ...functionOf({ bdf: listed.bdf, config }) };
+  });
   return {
-    functions: withVfs(
-      functions.map((listed) => {
-        const config = bytes.get(listed.bdf);
-        const words = fromWords(listed, vmds, domains);
-        return config === undefined ? words : { ...words, ...functionOf({ bdf: listed.bdf, config }) };
-      }),
-    ),
+    functions: vfsByName(withVfs(found)),
     ivrs: amdUnit,
   };
+}
+
+/** Without the numbers of SR-IOV a VF shows by its name; its PF is taken to be the last function before it that could have VFs. */
+function vfsByName(functions: readonly TopologyFunction[]): TopologyFunction[] {
+  let pf: TopologyFunction | undefined;
+  return functions.map((f) => {
+    if (f.physfn !== undefined) return f;
+    if (f.sriov !== undefined && f.sriov !== 'none') pf = f;
+    const near = pf !== undefined && pf.vendor === f.vendor && parseBdf(pf.bdf)!.domain === parseBdf(f.bdf)!.domain;
+    return near && /\bVirtual Function\b/.test(f.name ?? '') ? { ...f, physfn: pf!.bdf } : f;
+  });
 }
 
 function fromWords(listed: ListedFunction, vmds: readonly string[], domains: readonly number[]): TopologyFunction {

@@ -128,8 +128,7 @@ export const ACS_QUIRKS: readonly AcsQuirk[] = [
     vendor: 0x8086,
     devices: PCH,
     ports: ['rootPort'],
-    named:
-      /(5 Series\/3400|6 Series\/C200|7 Series\/C21\d|8 Series|9 Series|C600\/X79|C610\/X99|Wildcat Point).*PCI Express Root Port/,
+    named: /^(?!.*Virtual).*(5 Series\/3400|6 Series\/C200|7 Series\/C21\d|8 Series|9 Series|C600\/X79|C610\/X99|Wildcat Point)/,
     answers: true,
     says: 'the kernel turns off its peer decoding at boot, which counts as ACS',
   },
@@ -138,7 +137,7 @@ export const ACS_QUIRKS: readonly AcsQuirk[] = [
     vendor: 0x8086,
     devices: [range(0xa110, 0xa11f), range(0xa167, 0xa16a), range(0xa290, 0xa29f), range(0xa2e7, 0xa2ee), range(0x9d10, 0x9d1b)],
     ports: ['rootPort'],
-    named: /(100 Series\/C230|200 Series PCH|Sunrise Point).*PCI Express Root Port/,
+    named: /^(?!.*Virtual).*(100 Series\/C230|200 Series PCH|Sunrise Point)/,
     answers: 'spt',
     says: 'its ACS control register is a double word at 8 of the capability, where lspci does not look',
   },
