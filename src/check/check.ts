@@ -1,4 +1,5 @@
 import type { Picture } from '../host/picture.ts';
+import type { CalculationLine } from '../vfio/index.ts';
 
 /** Something that was read, with where. */
 export interface Evidence {
@@ -13,6 +14,8 @@ export interface Verdict {
   seen: Evidence[];
   /** What to do, safest first. */
   fix?: string[];
+  /** How a number came about, where the verdict rests on one. */
+  lines?: CalculationLine[];
 }
 
 /** One question about one function of a host. */

@@ -54,6 +54,7 @@ const finding = z.strictObject({
   bdf: z.string(),
   is: z.enum(['pass', 'fail', 'unknown', 'not-applicable']),
   ...because,
+  lines: z.optional(z.array(z.strictObject({ text: z.string(), source: z.string() }))),
 });
 export const applianceReport: z.ZodMiniType<ApplianceReport> = z.strictObject({
   schema: z.literal('sluice/check-for/1'),

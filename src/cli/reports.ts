@@ -18,6 +18,7 @@ const finding: z.ZodMiniType<Finding> = z.strictObject({
   because: z.string(),
   seen: z.array(evidence),
   fix: z.optional(z.array(z.string())),
+  lines: z.optional(z.array(z.strictObject({ text: z.string(), source: z.string() }))),
 }) as z.ZodMiniType<Finding>;
 const place = z.strictObject({ file: z.string(), line: z.int(), column: z.int() });
 const reading = z.strictObject({ what: z.string(), because: z.string() });

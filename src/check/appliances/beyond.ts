@@ -134,10 +134,11 @@ function entries(picture: Picture): Verdict {
     { where: '/proc/meminfo', text: `Hugepagesize: ${size} kB` },
     { where, text: limit ?? 'vfio_iommu_type1 is not loaded: its default counts' },
   ];
-  const because = need.lines.map((line) => line.text).join('; ');
-  return need.fits
-    ? { is: 'pass', because, seen }
-    : { is: 'fail', because, seen, fix: ['use hugepages of 1 GiB', `raise ${where}`] };
+  const { fits, lines } = need;
+  const because = lines.map((line) => line.text).join('; ');
+  return fits
+    ? { is: 'pass', because, seen, lines }
+    : { is: 'fail', because, seen, lines, fix: ['use hugepages of 1 GiB', `raise ${where}`] };
 }
 
 /** VFIO puts a domain of its own in place of it, so this is no obstacle, and no proof of anything either. */

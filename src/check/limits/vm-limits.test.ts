@@ -3,6 +3,11 @@ import { test } from 'node:test';
 import { BDF, fn, pictureOf } from '../../../test/pictures.ts';
 import type { Picture } from '../../host/picture.ts';
 import type { Resource } from '../../pci/index.ts';
+import { dmaEntryLimit } from '../problems/dma-entry-limit.ts';
+import { guestMmio64Window } from '../problems/guest-mmio64-window.ts';
+import { iovaOutsideAperture } from '../problems/iova-outside-aperture.ts';
+import { memlockLimit } from '../problems/memlock-limit.ts';
+import { memlockViommuMultiplier } from '../problems/memlock-viommu-multiplier.ts';
 import { vmOf } from '../vm-argv.ts';
 import { addressesReached, barsPlaced, lockedMemory, mappingsNeeded } from './vm-limits.ts';
 
@@ -103,4 +108,16 @@ test('a BAR larger than the window of OVMF is told, with the option that makes i
   assert.equal(barsPlaced(vm(`${OVMF} ${VFIO} -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=65536`), gpu()).is, 'pass');
   assert.equal(barsPlaced(vm(`-cpu host ${OVMF} ${VFIO}`), gpu(cpu(46))).is, 'pass');
   assert.equal(barsPlaced(vm(VFIO), gpu()).is, 'not-applicable');
+});
+
+test('the problems of the catalogue rest on these calculations, and only one of two tells of locked memory', () => {
+  const two = `${VFIO} -device vfio-pci,host=0000:02:00.0`;
+  const judge = (line: string) =>
+    [memlockLimit, memlockViommuMultiplier, dmaEntryLimit, iovaOutsideAperture, guestMmio64Window].map(({ rules }) => {
+      const [rule] = rules;
+      assert.ok(rule?.about === 'vm');
+      return rule.run(vm(line), host(48, limits('8388608'))).is;
+    });
+  assert.deepEqual(judge(two), ['unknown', 'not-applicable', 'not-applicable', 'pass', 'not-applicable']);
+  assert.deepEqual(judge(`${VIOMMU} ${two}`), ['not-applicable', 'unknown', 'unknown', 'pass', 'not-applicable']);
 });

@@ -26,6 +26,11 @@ const ENTRY_LIMIT = '/sys/module/vfio_iommu_type1/parameters/dma_entry_limit';
 const WINDOW = '64-bit PCI window';
 const none = (because: string): Calculated => ({ is: 'not-applicable', because, seen: [], lines: [] });
 
+/** Whether guest memory is charged more than once: several containers behind a vIOMMU. */
+export function chargedAgain(vm: Vm): boolean {
+  return iommuOf(vm) !== undefined && vm.hostDevices.filter(({ backend }) => backend === 'container').length > 1;
+}
+
 /** Whether QEMU may lock what its VFIO devices need. */
 export function lockedMemory(vm: Vm, picture: Picture): Calculated {
   const containers = vm.hostDevices.filter(({ backend }) => backend === 'container').length;

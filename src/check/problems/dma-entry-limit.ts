@@ -1,3 +1,4 @@
+import { mappingsNeeded } from '../limits/vm-limits.ts';
 import type { Problem } from '../problem.ts';
 
 export const dmaEntryLimit: Problem = {
@@ -50,5 +51,5 @@ export const dmaEntryLimit: Problem = {
     'linux:drivers/vfio/vfio_iommu_type1.c',
     'qemu:hw/vfio/common.c',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Are there as many mappings as the guest may make?', run: mappingsNeeded }],
 };

@@ -1,3 +1,4 @@
+import { barsPlaced } from '../limits/vm-limits.ts';
 import type { Problem } from '../problem.ts';
 
 export const guestMmio64Window: Problem = {
@@ -43,5 +44,5 @@ export const guestMmio64Window: Problem = {
     'gh:NVIDIA/nvtrust#56',
     'gh:Coopydood/ultimate-macOS-KVM#114',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Does the 64-bit window of the firmware hold the BARs?', run: barsPlaced }],
 };

@@ -1,3 +1,4 @@
+import { addressesReached } from '../limits/vm-limits.ts';
 import type { Problem } from '../problem.ts';
 
 export const iovaOutsideAperture: Problem = {
@@ -49,5 +50,5 @@ export const iovaOutsideAperture: Problem = {
     'gh:alibaba/ali_kernel#83',
     'linux:drivers/iommu/intel/iommu.c',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Can all that the guest has be mapped for its devices?', run: addressesReached }],
 };

@@ -1,4 +1,12 @@
+import type { Verdict } from '../check.ts';
+import { chargedAgain, lockedMemory } from '../limits/vm-limits.ts';
 import type { Problem } from '../problem.ts';
+
+const COVERED: Verdict = {
+  is: 'not-applicable',
+  because: 'memory is charged several times: see memlock-viommu-multiplier',
+  seen: [],
+};
 
 export const memlockLimit: Problem = {
   id: 'memlock-limit',
@@ -57,5 +65,11 @@ export const memlockLimit: Problem = {
     'gh:NVIDIA/NV-Kernels#249',
     'linux:drivers/vfio/vfio_iommu_type1.c',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'vm',
+      asks: 'May QEMU lock what its VFIO devices need?',
+      run: (vm, picture) => (chargedAgain(vm) ? COVERED : lockedMemory(vm, picture)),
+    },
+  ],
 };

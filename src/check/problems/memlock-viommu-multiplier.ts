@@ -1,4 +1,8 @@
+import type { Verdict } from '../check.ts';
+import { chargedAgain, lockedMemory } from '../limits/vm-limits.ts';
 import type { Problem } from '../problem.ts';
+
+const SINGLE: Verdict = { is: 'not-applicable', because: 'memory is charged once', seen: [] };
 
 export const memlockViommuMultiplier: Problem = {
   id: 'memlock-viommu-multiplier',
@@ -33,5 +37,11 @@ export const memlockViommuMultiplier: Problem = {
     'gh:kubevirt/kubevirt#17805 (libvirt since 8.7.0 multiplies)',
     'linux:drivers/vfio/vfio_iommu_type1.c',
   ],
-  rules: [],
+  rules: [
+    {
+      about: 'vm',
+      asks: 'May QEMU lock guest memory once for each of its containers?',
+      run: (vm, picture) => (chargedAgain(vm) ? lockedMemory(vm, picture) : SINGLE),
+    },
+  ],
 };
