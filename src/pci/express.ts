@@ -1,5 +1,5 @@
 import { bit, entry, field, hexField, reserved } from '../bits/entry.ts';
-import { capabilityHeader } from './capabilities.ts';
+import { capabilityHeader, extendedHeader } from './capabilities.ts';
 
 const payloadSizes = {
   '128 bytes': 0,
@@ -341,4 +341,46 @@ export const ExpressSlot2 = entry(
   'Slot Capabilities 2, Control 2 and Status 2',
   { source: 'PCIe 6.0 §7.5.3.21 to §7.5.3.23', bits: 64, offset: 0x34 },
   { InBandPDDisableSupported: bit(0, 'In-Band PD Disable Supported'), RSVD_1: reserved(63, 1) },
+);
+
+const exitLatencies = {
+  'below 1 us': 0,
+  'below 2 us': 1,
+  'below 4 us': 2,
+  'below 8 us': 3,
+  'below 16 us': 4,
+  'below 32 us': 5,
+  'up to 64 us': 6,
+  'above 64 us': 7,
+} as const;
+const l0pWidths = { x1: 0, x2: 1, x4: 2, x8: 3, x16: 4, dynamic: 7 } as const;
+
+/** What Device Capabilities and Device Control had no room for. */
+export const Device3 = entry(
+  'Device 3 Extended Capability',
+  { source: 'PCIe 6.2 §7.7.9', bits: 128 },
+  {
+    ...extendedHeader,
+    DMWrRequestRoutingSupported: bit(32, 'DMWr Request Routing Supported'),
+    TagCompleter14BitSupported: bit(33, '14-Bit Tag Completer Supported'),
+    TagRequester14BitSupported: bit(34, '14-Bit Tag Requester Supported'),
+    L0pSupported: bit(35, 'L0p Supported'),
+    PortL0pExitLatency: field(38, 36, 'Port L0p Exit Latency', exitLatencies),
+    RetimerL0pExitLatency: field(41, 39, 'Retimer L0p Exit Latency', exitLatencies),
+    UIOMemRdWrCompleterSupported: bit(42, 'UIO Mem RdWr Completer Supported'),
+    UIOMemRdWrRequesterSupported: bit(43, 'UIO Mem RdWr Requester Supported'),
+    RSVD_44: reserved(63, 44),
+    DMWrRequesterEnable: bit(64, 'DMWr Requester Enable'),
+    DMWrEgressBlocking: bit(65, 'DMWr Egress Blocking'),
+    TagRequester14BitEnable: bit(66, '14-Bit Tag Requester Enable'),
+    L0pEnable: bit(67, 'L0p Enable'),
+    TargetLinkWidth: field(70, 68, 'Target Link Width', l0pWidths),
+    UIOMemRdWrRequesterEnable: bit(71, 'UIO Mem RdWr Requester Enable'),
+    UIORequest256BBoundaryDisable: bit(72, 'UIO Request 256B Boundary Disable'),
+    RSVD_73: reserved(95, 73),
+    InitialLinkWidth: field(98, 96, 'Initial Link Width', l0pWidths),
+    SegmentCaptured: bit(99, 'Segment Captured'),
+    RemoteL0pSupported: bit(100, 'Remote L0p Supported'),
+    RSVD_101: reserved(127, 101),
+  },
 );

@@ -24,7 +24,7 @@ export const CAPABILITY = {
   FPB: 0x15,
 } as const;
 
-/** Extended Capability IDs. PCI Code and ID Assignment 1.14 §3. */
+/** Extended Capability IDs. PCI Code and ID Assignment 1.18 §3. */
 export const EXTENDED = {
   null: 0x00,
   AER: 0x01,
@@ -76,6 +76,10 @@ export const EXTENDED = {
   DEV3: 0x2f,
   IDE: 0x30,
   PL_64GT: 0x31,
+  FLIT_LOG: 0x32,
+  FLIT_EI: 0x34,
+  MMIO_RBL: 0x36,
+  SIOV: 0x38,
 } as const;
 
 const CAPABILITY_NAMES: { readonly [id: number]: string } = {
@@ -157,6 +161,12 @@ const EXTENDED_NAMES: { readonly [id: number]: string } = {
   0x32: 'Flit Logging',
   0x33: 'Flit Performance Measurement',
   0x34: 'Flit Error Injection',
+  0x35: 'Streamlined Virtual Channel',
+  0x36: 'MMIO Register Block Locator',
+  0x37: 'NOP Flit',
+  0x38: 'Scalable I/O Virtualization',
+  0x39: 'Physical Layer 128.0 GT/s',
+  0x3a: 'Captured Data',
 };
 
 /** The name of a capability, or its number when it has none here. */

@@ -29,7 +29,16 @@ import {
   VitalProductData,
 } from './conventional.ts';
 import { AerControl, AerRoot, CorrectableErrors, Dpc, DpcRootPort, UncorrectableErrors } from './errors.ts';
-import { ExpressLink, ExpressLink2, ExpressRoot, ExpressSlot, ExpressSlot2, PciExpress, PciExpress2 } from './express.ts';
+import {
+  Device3,
+  ExpressLink,
+  ExpressLink2,
+  ExpressRoot,
+  ExpressSlot,
+  ExpressSlot2,
+  PciExpress,
+  PciExpress2,
+} from './express.ts';
 import {
   DataObjectExchange,
   Dvsec,
@@ -278,6 +287,7 @@ const EXTENDED_LAYOUTS: { readonly [id: number]: Layout } = {
   [EXTENDED.LMR]: only(LaneMargining),
   [EXTENDED.PL_32GT]: only(PhysicalLayer32),
   [EXTENDED.DOE]: only(DataObjectExchange),
+  [EXTENDED.DEV3]: only(Device3),
   [EXTENDED.PL_64GT]: only(PhysicalLayer64),
 };
 

@@ -24,7 +24,7 @@ import {
 } from '../../src/pci/index.ts';
 import type { Lines, Words } from './pci-conventional.ts';
 import { doe, dvsec, eventCollector, multicast, rootComplexLink, serialNumber, virtualChannel } from './pci-fabric.ts';
-import { equalization, l1pm, ltr, physicalLayer32, ptm, secondary } from './pci-link.ts';
+import { device3, equalization, l1pm, ltr, physicalLayer32, ptm, secondary } from './pci-link.ts';
 import { fill, hex, need, read } from './pci-words.ts';
 
 /** A heading, and lines of templates over one structure. Where it was not read whole lspci prints the heading alone. */
@@ -244,7 +244,10 @@ export const EXTENDED_WORDS: { readonly [id: number]: Words } = {
   [EXTENDED.DOE]: doe,
   // Named, and no more.
   [EXTENDED.IDE]: () => ['Integrity & Data Encryption', undefined],
-  [EXTENDED.DEV3]: () => ['Device 3', undefined],
+  [EXTENDED.FLIT_LOG]: () => ['Flit Logging', undefined],
+  [EXTENDED.FLIT_EI]: () => ['Flit Error Injection', undefined],
+  [EXTENDED.MMIO_RBL]: () => ['MMIO Register Block Locator', undefined],
+  [EXTENDED.DEV3]: device3,
   [EXTENDED.PL_64GT]: (config, at) => {
     const found = equalization(PhysicalLayer64, 64, config, at);
     if (!found) return ['Physical Layer 64.0 GT/s', '\t\t<unreadable>'];

@@ -1,5 +1,6 @@
 import {
   type Config,
+  Device3,
   L1PmSubstates,
   Ltr,
   PhysicalLayer32,
@@ -123,6 +124,52 @@ export function physicalLayer32(config: Config, at: number): Lines {
     `\t\t\t  Received Enhanced Link Behavior Control: ${behaviours[Number(own.ReceivedEnhancedLinkBehaviorControl)]}`,
     fill(
       '\t\t\t  ModTsRecv{ModifiedTSReceived} TxPrecodeOn{TransmitterPrecodingOn} TxPrecodeReq{TransmitterPrecodeRequest} NoEqualizationNeededRecv{NoEqualizationNeededReceived}',
+      own,
+    ),
+  ];
+}
+
+const L0P_WORDS = [
+  'Less than 1us',
+  '1us to less than 2us',
+  '2us to less than 4us',
+  '4us to less than 8us',
+  '8us to less than 16us',
+  '16us to less than 32us',
+  '32us-64us',
+  'More than 64us',
+];
+
+export function device3(config: Config, at: number): Lines {
+  const own = read(config, Device3, at);
+  if (!own) return ['Device 3', undefined];
+  const width = (value: unknown) =>
+    ['x1', 'x2', 'x4', 'x8', 'x16', undefined, undefined, 'Dynamic'][Number(value)] ?? `Unknown (${value as number})`;
+  const latencies = own.L0pSupported
+    ? `, Port L0p Exit Latency: ${L0P_WORDS[Number(own.PortL0pExitLatency)]}, Retimer L0p Exit Latency: ${L0P_WORDS[Number(own.RetimerL0pExitLatency)]}`
+    : '';
+  return [
+    'Device 3',
+    fill(
+      '\t\tDevCap3: DMWr Request Routing{DMWrRequestRoutingSupported}, 14-Bit Tag Completer{TagCompleter14BitSupported}, 14-Bit Tag Requester{TagRequester14BitSupported}',
+      own,
+    ),
+    fill(`\t\t\t L0p{L0pSupported}${latencies}`, own),
+    fill(
+      '\t\t\t UIO Mem RdWr Completer{UIOMemRdWrCompleterSupported}, UIO Mem RdWr Requester{UIOMemRdWrRequesterSupported}',
+      own,
+    ),
+    fill(
+      '\t\tDevCtl3: DMWr Requester{DMWrRequesterEnable}, DMWr Egress Blocking{DMWrEgressBlocking}, 14-Bit Tag Requester{TagRequester14BitEnable}',
+      own,
+    ),
+    fill(`\t\t\t L0p{L0pEnable}, Target Link Width: ${width(own.TargetLinkWidth)}`, own),
+    fill(
+      `\t\t\t UIO Mem RdWr Requester{UIOMemRdWrRequesterEnable}, UIO Request 256B Boundary${own.UIORequest256BBoundaryDisable ? '-' : '+'}`,
+      own,
+    ),
+    fill(
+      `\t\tDevSta3: Initial Link Width: ${width(own.InitialLinkWidth)}, Segment Captured{SegmentCaptured}, Remote L0p{RemoteL0pSupported}`,
       own,
     ),
   ];
