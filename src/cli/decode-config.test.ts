@@ -62,6 +62,7 @@ test('what is broken is told with its offset, and ends with exit code 1', async 
   const absent = await decode(new Uint8Array(256).fill(0xff));
   assert.equal(absent.code, EXIT.findings);
   assert.match(absent.out, /all ones/);
+  assert.doesNotMatch(absent.out, /SERR|header/);
 });
 
 test('a dump of a mail is decoded, and a line that is broken is named', async () => {

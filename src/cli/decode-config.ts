@@ -60,6 +60,8 @@ function render(report: ConfigReport, page: Page): string {
 function renderFunction(found: DecodedFunction, page: Page): string {
   const { style } = page;
   const ids = (one: { vendor: number; device: number }) => `${hex(one.vendor, 4)}:${hex(one.device, 4)}`;
+  // Flags of a function that does not answer would be noise.
+  const absent = found.findings.some(({ is }) => is === 'absent');
   const title = `${found.bdf === undefined ? '' : `${found.bdf}  `}${ids(found)}  ${found.className}, revision ${hex(found.revision, 2)}`;
   const facts = [
     `class ${hex(found.classCode, 6)}`,
@@ -68,7 +70,8 @@ function renderFunction(found: DecodedFunction, page: Page): string {
     ...(found.subsystem ? [`subsystem ${ids(found.subsystem)}`] : []),
     `${found.length} bytes read`,
   ];
-  const lines = [style.bold(title), ...indented(facts.join(', '), 2, page), ...fieldLines(found.header, 2, page)];
+  const lines = [style.bold(title)];
+  if (!absent) lines.push(...indented(facts.join(', '), 2, page), ...fieldLines(found.header, 2, page));
   for (const { index, space, width, prefetchable, base } of found.bars) {
     const kind = space === 'io' ? 'I/O' : `memory of ${width} bits${prefetchable ? ', prefetchable' : ''}`;
     lines.push(`  BAR ${index}: ${base === 0 ? 'not assigned' : `at 0x${hex(base)}`}, ${kind}`);
