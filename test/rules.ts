@@ -1,5 +1,6 @@
 import type { Verdict } from '../src/check/check.ts';
 import { PROBLEMS } from '../src/check/problems/index.ts';
+import type { Vm } from '../src/check/vm.ts';
 import { functionOf, type Picture } from '../src/host/picture.ts';
 
 /**
@@ -14,4 +15,11 @@ export function verdictOf(id: string, picture: Picture, bdf?: string): Verdict {
     if (found !== undefined && rule.about === 'function') return rule.run(picture, found);
   }
   throw new Error(`${id} has no rule about ${bdf ?? 'the host'}`);
+}
+
+/** What the rule of a problem says about a VM. @throws Error when the problem has no such rule */
+export function verdictOnVm(id: string, vm: Vm, picture: Picture): Verdict {
+  for (const rule of PROBLEMS.find((problem) => problem.id === id)?.rules ?? [])
+    if (rule.about === 'vm') return rule.run(vm, picture);
+  throw new Error(`${id} has no rule about a VM`);
 }

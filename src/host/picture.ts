@@ -17,6 +17,9 @@ const UNIT_TABLES = ['DMAR', 'IVRS', 'VIOT'] as const;
 /** Others that say what a unit's table should agree with: where configuration space is, and the I/O APICs. */
 const PLATFORM_TABLES = ['MCFG', 'APIC'] as const;
 
+/** What `unread` of a picture calls files that others have open. */
+export const OPEN_FILES = 'open files of other users';
+
 /** What was read of a host: plain data, so that judging and planning are functions of it. */
 export interface Picture extends Texts {
   host: string;
@@ -82,7 +85,7 @@ export async function readPicture(host: Host): Promise<Picture> {
   ]);
   if (system.uid !== 0)
     unread.push({
-      what: 'open files of other users',
+      what: OPEN_FILES,
       because: 'not root: VFIO groups and disks that other users have open are not seen',
     });
   // A disk that was asked for exclusive users has answered for its pools too.
@@ -118,6 +121,16 @@ export async function readPicture(host: Host): Promise<Picture> {
     }
   const log = await part('the kernel log', () => host.files.kernelLog(), undefined);
   const texts = await readTexts(host, system.kernel, (what, because) => unread.push({ what, because }));
+  // A group that is open would not be seen open in a record without processes.
+  const nodes = (texts.folders['/dev/vfio'] ?? []).filter((name) => name !== 'vfio');
+  if (nodes.length > 0 && system.uid === 0) {
+    const processes = await part('/proc', () => host.files.list('/proc'), undefined);
+    if (!processes?.some((name) => /^\d+$/.test(name)))
+      unread.push({
+        what: OPEN_FILES,
+        because: 'no process is shown in /proc: VFIO groups and disks that are open are not seen',
+      });
+  }
   return {
     ...texts,
     host: host.name,

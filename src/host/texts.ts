@@ -53,6 +53,13 @@ export async function readTexts(host: Host, release: string, unread: (what: stri
     const names = await attempt(path, () => host.files.list(path));
     if (names !== undefined) folders[path] = names;
   }
+  // Which module takes which device, and in which order they load.
+  for (const name of folders['/etc/modprobe.d'] ?? []) {
+    if (!name.endsWith('.conf')) continue;
+    const path = `/etc/modprobe.d/${name}`;
+    const text = await attempt(path, () => host.files.readText(path));
+    if (text !== undefined) texts[path] = text;
+  }
   const parameters: Record<string, Record<string, string>> = {};
   for (const module of MODULES) {
     const at = `/sys/module/${module}/parameters`;

@@ -1,3 +1,9 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { at, counted, listed, notApplicable, ofEndpoints, pass, unknown, withheld } from '../facts.ts';
+import { idsOf, indexOf } from '../index-of.ts';
+import { takenById } from '../modprobe.ts';
 import type { Problem } from '../problem.ts';
 
 export const bindWithoutOverride: Problem = {
@@ -31,5 +37,32 @@ export const bindWithoutOverride: Problem = {
     'gh:Mellanox/rshim-user-space#99',
     'gh:cloud-hypervisor/cloud-hypervisor#2548',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Does binding by numbers catch this function alone?', run: ofEndpoints(caughtAlone) }],
 };
+
+function caughtAlone(picture: Picture, found: PciFunction): Verdict {
+  if (found.driverOverride !== undefined)
+    return pass(`driver_override names ${found.driverOverride} for this function alone`, {
+      where: at(found, 'driver_override'),
+      text: found.driverOverride,
+    });
+  const told = takenById(picture, found);
+  if (told === undefined) {
+    const hidden = withheld(picture, '/etc/modprobe.d');
+    return hidden === undefined
+      ? notApplicable('nothing tells vfio-pci to take it by its numbers')
+      : unknown(`whether vfio-pci is told to take it by its numbers could not be read: ${hidden}`);
+  }
+  const twins = (indexOf(picture).ids.get(idsOf(found)) ?? []).filter(
+    (one) => one.bdf !== found.bdf && takenById(picture, one) !== undefined,
+  );
+  // VFs have one number for all, and come in such a number on purpose.
+  const others = twins.filter((one) => one.physfn === undefined || one.physfn !== found.physfn);
+  const seen = [told, ...others.slice(0, 8).map((one) => ({ where: at(one, 'driver'), text: one.driver ?? 'none' }))];
+  if (others.length === 0) return pass(`vfio-pci is told to take ${idsOf(found)}, and there is no other of that kind`, ...seen);
+  return {
+    is: 'fail',
+    because: `vfio-pci is told to take ${idsOf(found)}: that is ${counted(others.length, 'other function')} as well (${listed(others.map(({ bdf, driver }) => `${bdf}, ${driver ?? 'no driver'}`))})`,
+    seen,
+  };
+}

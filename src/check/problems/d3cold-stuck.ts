@@ -1,3 +1,8 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { at, pass, unknown } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 
 export const d3coldStuck: Problem = {
@@ -56,5 +61,28 @@ export const d3coldStuck: Problem = {
     'gh:amd/MxGPU-Virtualization#25',
     'ios-xr/xrd-tools:scripts/host-check',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Does it answer?', run: answers }],
 };
+
+function answers(picture: Picture, found: PciFunction): Verdict {
+  const config = configOf(found);
+  const state = { where: at(found, 'power_state'), text: found.powerState ?? 'absent' };
+  if (config === undefined) return unknown('its configuration space could not be read', state);
+  // The vendor of a VF reads as ones even when it answers; a header does not.
+  if (config.findings.some(({ is }) => is === 'absent'))
+    return {
+      is: 'fail',
+      because: `all of its configuration space reads as ones${found.powerState === undefined ? '' : ` (power state ${found.powerState})`}: it does not come back, or is gone`,
+      seen: [{ where: at(found, 'config'), text: 'ff ff ff ff ...' }, state],
+    };
+  const idle = picture.parameters.vfio_pci?.disable_idle_d3 ?? picture.parameters.vfio_pci_core?.disable_idle_d3;
+  const display = found.class >>> 16 === 0x03;
+  const seen = [
+    state,
+    ...(found.d3coldAllowed === undefined ? [] : [{ where: at(found, 'd3cold_allowed'), text: found.d3coldAllowed ? '1' : '0' }]),
+    ...(idle === undefined ? [] : [{ where: '/sys/module/vfio_pci/parameters/disable_idle_d3', text: idle }]),
+  ];
+  if (display && found.driver === 'vfio-pci' && found.d3coldAllowed === true && idle === 'N')
+    return pass('it answers; as an idle GPU of vfio-pci it may be sent to D3cold, from which some do not come back', ...seen);
+  return pass('it answers', ...seen);
+}

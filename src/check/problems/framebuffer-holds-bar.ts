@@ -1,3 +1,8 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { at, notApplicable, pass, unknown } from '../facts.ts';
+import { ownersInside } from '../iomem.ts';
 import type { Problem } from '../problem.ts';
 
 export const framebufferHoldsBar: Problem = {
@@ -43,5 +48,31 @@ export const framebufferHoldsBar: Problem = {
     'gh:joeknock90/Single-GPU-Passthrough#69',
     'gh:kata-containers/kata-containers#10622',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Has the framebuffer of the firmware let go of its BARs?', run: released }],
 };
+
+const FRAMEBUFFER = /^(BOOTFB|efifb|efidrm|vesafb|vesadrm|simplefb|simpledrm|simple-framebuffer.*|ofdrm)$/;
+
+function released(picture: Picture, found: PciFunction): Verdict {
+  if (found.class >>> 16 !== 0x03) return notApplicable('it is no display controller');
+  const display = { where: at(found, 'boot_vga'), text: found.bootVga === undefined ? 'absent' : found.bootVga ? '1' : '0' };
+  if (picture.texts['/proc/iomem'] === undefined)
+    return unknown('who has its BARs is in /proc/iomem, which was not read', display);
+  const owners = ownersInside(picture).get(found.bdf) ?? [];
+  const holding = [...new Set(owners.filter((name) => FRAMEBUFFER.test(name)))];
+  const seen = [{ where: '/proc/iomem', text: `${found.bdf}: ${owners.join(', ') || 'nothing inside its resources'}` }, display];
+  if (holding.length === 0) return pass('no framebuffer of the firmware is inside its BARs', ...seen);
+  return {
+    is: 'fail',
+    because: `${holding.join(' and ')} ${holding.length === 1 ? 'is' : 'are'} inside its BARs: vfio-pci cannot reserve them`,
+    seen,
+    ...(holding.some((name) => name.startsWith('simple'))
+      ? {
+          fix: [
+            'boot with another GPU as primary',
+            'unbind the framebuffer device before vfio-pci binds; with simpledrm built in, video=efifb:off and initcall_blacklist=sysfb_init do not help',
+          ],
+        }
+      : {}),
+  };
+}

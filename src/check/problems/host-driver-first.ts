@@ -1,4 +1,10 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { at, notApplicable, ofEndpoints, pass } from '../facts.ts';
+import { modprobeLines, takenById } from '../modprobe.ts';
 import type { Problem } from '../problem.ts';
+import { isVfioDriver } from '../rules/group-viable.ts';
 
 export const hostDriverFirst: Problem = {
   id: 'host-driver-first',
@@ -35,5 +41,43 @@ export const hostDriverFirst: Problem = {
     'gh:NVIDIA/kubevirt-gpu-device-plugin#45',
     'proxmox/pve-docs:qm-pci-passthrough.adoc',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Did vfio-pci get the function that it is meant for?', run: ofEndpoints(taken) }],
 };
+
+function taken(picture: Picture, found: PciFunction): Verdict {
+  const { driver, driverOverride } = found;
+  const meant =
+    driverOverride !== undefined && isVfioDriver(driverOverride)
+      ? { where: at(found, 'driver_override'), text: driverOverride }
+      : takenById(picture, found);
+  if (meant === undefined) return notApplicable('nothing says that it is meant for vfio-pci');
+  const has = { where: at(found, 'driver'), text: driver ?? 'absent' };
+  if (driver !== undefined && isVfioDriver(driver)) return pass(`${driver} has it`, meant, has);
+  if (driver === undefined)
+    return {
+      is: 'fail',
+      because: 'it is meant for vfio-pci, and no driver has it: the module was not there, or refused',
+      seen: [meant, has],
+      fix: [
+        `modprobe vfio-pci; echo ${found.bdf} > /sys/bus/pci/drivers_probe, and look at its driver: the write succeeds either way`,
+      ],
+    };
+  const softdep = modprobeLines(picture).find(
+    ({ command, module, rest }) =>
+      command === 'softdep' &&
+      module === driver.replaceAll('-', '_') &&
+      rest.some((word) => word.replaceAll('-', '_') === 'vfio_pci'),
+  );
+  return {
+    is: 'fail',
+    because: `it is meant for vfio-pci, and ${driver} has it${softdep === undefined ? `: no softdep makes ${driver} wait` : ', although a softdep makes it wait: it may be built in, or the initramfs is older'}`,
+    seen: [meant, has, ...(softdep === undefined ? [] : [softdep.seen])],
+    fix: [
+      ...(softdep === undefined
+        ? [`softdep ${driver} pre: vfio-pci in /etc/modprobe.d, and rebuild the initramfs`]
+        : ['rebuild the initramfs']),
+      'driver_override from the initramfs, for one of two equal cards',
+      'unbind it at run time, when it is idle and the host does not need it',
+    ],
+  };
+}

@@ -1,3 +1,6 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { configPath, kernelConfig, pass, unknown, withheld } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 
 export const lockdownBlocksPci: Problem = {
@@ -34,5 +37,33 @@ export const lockdownBlocksPci: Problem = {
     'gh:linux-nvme/nvme-cli#2444',
     'linux:security/security.c lockdown_reasons',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'May root write to configuration space and map BARs?', run: open }],
 };
+
+const LOCKDOWN = '/sys/kernel/security/lockdown';
+
+function open(picture: Picture): Verdict {
+  const text = picture.texts[LOCKDOWN]?.trim();
+  if (text === undefined) {
+    if (kernelConfig(picture, 'CONFIG_SECURITY_LOCKDOWN_LSM') === 'n')
+      return pass('the kernel was built without lockdown', {
+        where: configPath(picture.system.kernel),
+        text: 'CONFIG_SECURITY_LOCKDOWN_LSM is not set',
+      });
+    const why = withheld(picture, LOCKDOWN);
+    return unknown(
+      why === undefined
+        ? `${LOCKDOWN} is not there: mount securityfs, or look outside of this container`
+        : `${LOCKDOWN} could not be read: ${why}`,
+    );
+  }
+  const level = /\[(\w+)\]/.exec(text)?.[1];
+  const seen = { where: LOCKDOWN, text };
+  if (level === undefined) return unknown('the level of lockdown could not be told', seen);
+  if (level === 'none') return pass('the kernel is not locked down', seen);
+  return {
+    is: 'fail',
+    because: `lockdown is at ${level}: tools that write configuration space or map BARs past the drivers are refused, as are modules without a signature${level === 'confidentiality' ? ', and debugfs cannot be read' : ''}; vfio-pci works all the same`,
+    seen: [seen],
+  };
+}

@@ -1,4 +1,11 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import { resetWays } from '../../pci/index.ts';
+import type { Verdict } from '../check.ts';
+import { at, kernelAtLeast, listed, ofEndpoints, pass, unknown } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
+import { resetTogether } from '../reset-domain.ts';
 
 export const noResetMethod: Problem = {
   id: 'no-reset-method',
@@ -43,5 +50,32 @@ export const noResetMethod: Problem = {
     'qemu:hw/vfio/pci.c',
     'linux:drivers/pci/pci.c pci_reset_fn_methods',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Can it be reset on its own?', run: ofEndpoints(resettable) }],
 };
+
+function resettable(picture: Picture, found: PciFunction): Verdict {
+  const where = at(found, 'reset_method');
+  if (found.resetMethods !== undefined)
+    return pass(`the kernel can reset it: ${found.resetMethods.join(', ')}`, { where, text: found.resetMethods.join(' ') });
+  const together = resetTogether(picture, found);
+  const others = together.filter(({ bdf }) => bdf !== found.bdf).map(({ bdf }) => bdf);
+  const because = `it cannot be reset on its own${others.length === 0 ? '' : `, and a reset of its bus hits ${listed(others)} as well`}`;
+  const absent = { where, text: 'absent' };
+  // The attribute came with 5.15; since then it is there for what can be reset, and nothing else.
+  const shown = kernelAtLeast(picture, 5, 15);
+  if (shown === true) return { is: 'fail', because, seen: [absent] };
+  const config = configOf(found);
+  const ways = config === undefined ? undefined : resetWays(config);
+  const read = { where: at(found, 'config'), text: `${config?.length ?? 0} bytes` };
+  if (ways === undefined)
+    return unknown(
+      'this kernel does not show its ways of reset, and its capabilities could not be read: look as root',
+      absent,
+      read,
+    );
+  if (ways.length > 0) return pass(`its capabilities offer ${ways.join(', ')}`, absent, { ...read, text: ways.join(' ') });
+  if (others.length === 0 && together.length > 0)
+    return pass('it is alone on its bus, and a reset of the bus is its own', absent, read);
+  if (shown === undefined) return unknown('neither its ways of reset nor the kernel are known', absent, read);
+  return { is: 'fail', because, seen: [absent, { ...read, text: 'no FLR, no AF FLR, no reset through D3hot' }] };
+}

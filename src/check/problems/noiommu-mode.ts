@@ -1,3 +1,6 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { counted, listed, pass, unknown, withheld } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 
 export const noiommuMode: Problem = {
@@ -36,5 +39,32 @@ export const noiommuMode: Problem = {
     'ios-xr/xrd-tools:scripts/host-check check_iommu',
     'linux:drivers/vfio/vfio_main.c',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Does VFIO insist on an IOMMU?', run: insists }],
 };
+
+const PARAMETER = '/sys/module/vfio/parameters/enable_unsafe_noiommu_mode';
+
+function insists(picture: Picture): Verdict {
+  const nodes = (picture.folders['/dev/vfio'] ?? []).filter((name) => name.startsWith('noiommu-'));
+  const value = picture.parameters.vfio?.enable_unsafe_noiommu_mode;
+  const seen = [
+    { where: PARAMETER, text: value ?? 'absent' },
+    { where: '/dev/vfio', text: nodes.join(' ') || 'no noiommu node' },
+  ];
+  if (nodes.length > 0)
+    return {
+      is: 'fail',
+      because: `${counted(nodes.length, 'group')} of VFIO without an IOMMU (${listed(nodes)}): whoever opens one reaches all memory, and QEMU cannot use it`,
+      seen,
+    };
+  if (value === 'Y')
+    return { is: 'fail', because: 'enable_unsafe_noiommu_mode is Y: devices without a group are handed out untranslated', seen };
+  const why = withheld(picture, PARAMETER) ?? withheld(picture, '/dev/vfio');
+  if (why !== undefined) return unknown(`the mode could not be read: ${why}`, ...seen);
+  return pass(
+    value === undefined
+      ? 'vfio is not loaded, or was built without that mode'
+      : 'enable_unsafe_noiommu_mode is N, and there is no such group',
+    ...seen,
+  );
+}

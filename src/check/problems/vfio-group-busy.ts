@@ -1,4 +1,11 @@
+import type { PciFunction } from '../../host/functions.ts';
+import { functionOf, groupNumbered, OPEN_FILES, type Picture } from '../../host/picture.ts';
+import { USAGE } from '../../host/usage.ts';
+import type { Verdict } from '../check.ts';
+import { listed, notApplicable, ofEndpoints, pass, unknown, withheld } from '../facts.ts';
+import { indexOf, once } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
+import { isVfioDriver } from '../rules/group-viable.ts';
 
 export const vfioGroupBusy: Problem = {
   id: 'vfio-group-busy',
@@ -31,5 +38,35 @@ export const vfioGroupBusy: Problem = {
   fix: ['name the process and the VM', 'stop it', 'never kill by name'],
   beware: 'An unbind of a device in use blocks uninterruptibly; refuse instead of trying.',
   sources: ['gh:VoltCyclone/PCILeechFWGenerator#79', 'gh:FDio/vpp#3448', 'linux:drivers/vfio/vfio_main.c'],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Has no process its group open?', run: ofEndpoints(closed) }],
 };
+
+/** Groups of which a VFIO driver has a member: others have no node that could be open. */
+const owned = once(
+  (picture) =>
+    new Set(
+      picture.groups.flatMap(({ number, devices }) =>
+        devices.some((bdf) => isVfioDriver(functionOf(picture, bdf)?.driver ?? '')) ? [number] : [],
+      ),
+    ),
+);
+
+function closed(picture: Picture, found: PciFunction): Verdict {
+  const { group } = found;
+  if (group === undefined) return notApplicable('it is in no group');
+  const users = (indexOf(picture).usesOfGroup.get(group) ?? []).filter(({ kind }) => kind === 'vfio');
+  if (users.length > 0)
+    return {
+      is: 'fail',
+      because: `group ${group} is open in ${listed([...new Set(users.map(({ what }) => what))])}; to unbind a member would wait for that`,
+      seen: users.slice(0, 8).map(({ where, what }) => ({ where, text: what })),
+      fix: [`stop ${listed([...new Set(users.map(({ what }) => what))])} in its own way`, 'take another function'],
+    };
+  if (groupNumbered(picture, group) !== undefined && !owned(picture).has(group))
+    return pass(`no VFIO driver has a member of group ${group}, so there is nothing to open`);
+  const all = withheld(picture, USAGE);
+  if (all !== undefined) return unknown(`who has files open could not be read: ${all}`);
+  const others = withheld(picture, OPEN_FILES);
+  if (others !== undefined) return unknown(`whether a process has group ${group} open is not known: ${others}`);
+  return pass(`no process has group ${group} open`, { where: '/proc/*/fd', text: `no /dev/vfio/${group}` });
+}

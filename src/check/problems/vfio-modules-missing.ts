@@ -1,3 +1,6 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { configPath, kernelConfig, pass, unknown, withheld } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 
 export const vfioModulesMissing: Problem = {
@@ -51,5 +54,55 @@ export const vfioModulesMissing: Problem = {
     'gh:foxlet/macOS-Simple-KVM#159',
     'qemu-11.1.2',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Is VFIO there: its driver for PCI, and a way to map memory?', run: there }],
 };
+
+const NEEDED = [
+  { module: 'vfio_pci', config: 'CONFIG_VFIO_PCI' },
+  { module: 'vfio_iommu_type1', config: 'CONFIG_VFIO_IOMMU_TYPE1' },
+] as const;
+
+function there(picture: Picture): Verdict {
+  const { system, parameters, folders } = picture;
+  const nodes = folders['/dev/vfio'];
+  const built = NEEDED.map(({ config }) => ({ config, value: kernelConfig(picture, config) }));
+  const seen = [
+    { where: '/proc/modules', text: system.modules.filter((name) => name.startsWith('vfio')).join(' ') || 'no vfio module' },
+    { where: '/dev/vfio', text: nodes?.join(' ') || 'empty or absent' },
+    ...(built.some(({ value }) => value !== undefined)
+      ? [{ where: configPath(system.kernel), text: built.map(({ config, value }) => `${config}=${value}`).join(' ') }]
+      : []),
+  ];
+  const never = built.filter(({ value }) => value === 'n').map(({ config }) => config);
+  if (never.length > 0)
+    return {
+      is: 'fail',
+      because: `the kernel was built without ${never.join(' and ')}`,
+      seen,
+      fix: ['boot a kernel that has them'],
+    };
+  // A module that is built in shows its parameters.
+  const absent = NEEDED.filter(
+    ({ module, config }) =>
+      !system.modules.includes(module) && parameters[module] === undefined && kernelConfig(picture, config) !== 'y',
+  ).map(({ module }) => module);
+  if (absent.length === 0) {
+    const hidden = withheld(picture, '/dev/vfio');
+    if (hidden !== undefined) return unknown(`the modules are there, and /dev/vfio could not be read: ${hidden}`, ...seen);
+    if (nodes === undefined || nodes.length === 0)
+      return {
+        is: 'fail',
+        because: 'the modules are there, and /dev/vfio is empty: this is a container without the nodes, or /dev is not managed',
+        seen,
+        fix: ['pass /dev/vfio into the container', 'let udev make the nodes'],
+      };
+    return pass('vfio-pci and the type 1 container are there', ...seen);
+  }
+  if (system.modules.length === 0 && system.kernel === '') return unknown('the modules were not read', ...seen);
+  return {
+    is: 'fail',
+    because: `${absent.join(' and ')} ${absent.length === 1 ? 'is' : 'are'} not loaded`,
+    seen,
+    fix: absent.map((name) => `modprobe ${name.replaceAll('_', name === 'vfio_pci' ? '-' : '_')}`),
+  };
+}

@@ -9,6 +9,10 @@ const HARMLESS = new Set(['pci-stub', 'pcieport', 'shpchp']);
 /** `vfio-pci`, `mlx5_vfio_pci`, `xe-vfio-pci` ... */
 const VFIO = /(^|[-_])vfio[-_]pci$/;
 
+export function isVfioDriver(driver: string): boolean {
+  return VFIO.test(driver);
+}
+
 /**
  * Members that keep a group from user space: those that a host driver uses. Bridges never do.
  * @param given functions that are to be given away as well, so that their present driver does not count
@@ -18,7 +22,7 @@ export function blockingMembers(
   given: readonly string[],
 ): typeof members {
   return members.filter(
-    ({ bdf, driver }) => driver !== undefined && !HARMLESS.has(driver) && !VFIO.test(driver) && !given.includes(bdf),
+    ({ bdf, driver }) => driver !== undefined && !HARMLESS.has(driver) && !isVfioDriver(driver) && !given.includes(bdf),
   );
 }
 

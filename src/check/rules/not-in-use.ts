@@ -12,6 +12,11 @@ const WORDS: Record<Usage['kind'], (what: string) => string> = {
   vfio: (what) => `another guest has it: its group is open in ${what}`,
 };
 
+/** What a use means, as a sentence about the function. */
+export function wordsFor({ kind, what }: Usage): string {
+  return WORDS[kind](what);
+}
+
 export const notInUse: Check = check({
   id: 'use/free',
   asks: 'Can the host do without it?',
@@ -25,7 +30,7 @@ export const notInUse: Check = check({
     if (uses.length > 0)
       return {
         is: 'fail',
-        because: [...new Set(uses.map((usage) => WORDS[usage.kind](usage.what)))].join('; '),
+        because: [...new Set(uses.map(wordsFor))].join('; '),
         seen,
         fix: [...new Set(uses.map(remedy))],
       };
