@@ -38,7 +38,7 @@ const moments: Promise<Moment[]> = (async () => {
   return all;
 })();
 
-const isBridge = (device: CapturedDevice) => attribute(device, 'class')!.startsWith('0x06');
+const isBridge = (device: CapturedDevice) => /^0x(06|0806)/.test(attribute(device, 'class')!);
 /** Drivers that do no DMA for the host. */
 const leavesDma = (driver: string | undefined) => driver === undefined || driver === 'vfio-pci' || driver === 'pcieport';
 

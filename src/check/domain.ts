@@ -1,6 +1,7 @@
 import type { PciFunction } from '../host/functions.ts';
 import type { IommuUnit } from '../host/iommu.ts';
 import { groupNumbered, type Picture, unitNamed } from '../host/picture.ts';
+import { readAmdRegisters } from '../iommu/index.ts';
 import { defaultDomainOption, optionValues } from './cmdline.ts';
 import { kernelAtLeast, kernelConfig } from './facts.ts';
 import { registersOf } from './units.ts';
@@ -74,7 +75,8 @@ function strictBecause(picture: Picture, found: PciFunction, unit: IommuUnit | u
   if (isUntrusted(found)) return 'it is not trusted';
   // A unit that caches what is not present belongs to a VMM that has to hear of every change: the kernel does not batch there.
   if (unit !== undefined && registersOf(unit)?.cap.CM === 1) return `CAP_REG.CM of ${unit.name} is 1: it is a vIOMMU`;
-  if (unit?.amd !== undefined && Number.parseInt(unit.amd.cap, 16) & AMD_NP_CACHE) return `${unit.name} is a vIOMMU (NpCache)`;
+  const amd = unit?.amd === undefined ? undefined : readAmdRegisters(unit.amd.cap, unit.amd.features);
+  if (amd?.capability.NpCache === 1) return `${unit?.name} is a vIOMMU (NpCache)`;
   if (optionValues(system.cmdline, 'intel_iommu').includes('strict')) return 'intel_iommu=strict';
   if (optionValues(system.cmdline, 'amd_iommu').some((value) => value.startsWith('fullflush'))) return 'amd_iommu=fullflush';
   const asked = optionValues(system.cmdline, 'iommu.strict').at(-1);
@@ -83,9 +85,6 @@ function strictBecause(picture: Picture, found: PciFunction, unit: IommuUnit | u
     return 'this kernel batches nothing with virtio-iommu';
   return kernelConfig(picture, 'CONFIG_IOMMU_DEFAULT_DMA_STRICT') === 'y' ? 'the kernel was built so' : undefined;
 }
-
-/** NpCache: entries that are not present may be cached. AMD I/O Virtualization Technology (IOMMU) 48882 3.09 §3.2.1. */
-const AMD_NP_CACHE = 1 << 26;
 
 /** What the kernel takes for yes. Source: Linux lib/kstrtox.c kstrtobool(). */
 export function isYes(value: string): boolean {

@@ -1,6 +1,16 @@
+import { claimsOf, type IvhdBlock, ivhdsOf, readIvrs } from '../acpi/index.ts';
 import type { IommuUnit } from '../host/iommu.ts';
 import type { Picture } from '../host/picture.ts';
-import { addressWidths, CAP_REG, ECAP_REG, registerView } from '../iommu/index.ts';
+import {
+  type AmdAbilities,
+  addressWidths,
+  amdAbilities,
+  CAP_REG,
+  ECAP_REG,
+  readAmdRegisters,
+  registerView,
+} from '../iommu/index.ts';
+import { bdfOf, formatBdf } from '../pci/index.ts';
 import { formatScope } from './dmar.ts';
 import { indexOf } from './index-of.ts';
 
@@ -26,8 +36,8 @@ export interface UnitSummary {
   scope?: string[];
   cap?: string;
   ecap?: string;
-  /** Of AMD-Vi: capability header and extended features as the kernel prints them. */
-  amd?: { cap: string; features: string };
+  /** Of AMD-Vi: capability header and extended features as the kernel prints them, and what they say. AMD 48882 3.08 §3.2.1, §3.4. */
+  amd?: { cap: string; features: string; can?: AmdAbilities };
   /** What CAP_REG and ECAP_REG say. VT-d 5.10 §11.4.2, §11.4.3. */
   can?: {
     /** Second-stage table levels, as address widths in bits. */
@@ -68,7 +78,18 @@ export function describeUnit(picture: Picture, unit: IommuUnit): UnitSummary {
   const summary: UnitSummary = { name: unit.name, kind, devices: unit.devices.length };
   if (unit.version !== undefined) summary.version = unit.version;
   if (unit.address !== undefined) summary.registerBase = unit.address;
-  if (unit.amd !== undefined) summary.amd = unit.amd;
+  if (unit.amd !== undefined) {
+    const registers = readAmdRegisters(unit.amd.cap, unit.amd.features);
+    summary.amd = { ...unit.amd, ...(registers === undefined ? {} : { can: amdAbilities(registers) }) };
+  }
+  const ivhd = ivhdOfUnit(picture, unit);
+  if (ivhd !== undefined) {
+    summary.segment = ivhd.segment;
+    summary.registerBase = ivhd.base.toString(16);
+    summary.scope = claimsOf(ivhd).map(({ start, end }) =>
+      start === end ? shortBdf(start) : `${shortBdf(start)} to ${shortBdf(end)}`,
+    );
+  }
   const drhd = drhdOf(picture, unit);
   if (drhd !== undefined) {
     summary.segment = drhd.segment;
@@ -114,6 +135,19 @@ function abilitiesOf({ cap, ecap }: Registers): NonNullable<UnitSummary['can']> 
       can('1 GiB pages', 'CAP_REG.SSLPS', (cap.SSLPS >> 1) & 1),
     ],
   };
+}
+
+/** The IVHD block of an AMD-Vi unit: the kernel numbers units in the order of the blocks that it goes by. */
+function ivhdOfUnit(picture: Picture, unit: IommuUnit): IvhdBlock | undefined {
+  const number = /^ivhd(\d+)$/.exec(unit.name)?.[1];
+  const table = picture.firmwareTables.find(({ signature }) => signature === 'IVRS');
+  const ivrs = table === undefined ? undefined : readIvrs(table.bytes);
+  return number === undefined || ivrs === undefined ? undefined : ivhdsOf(ivrs)[Number(number)];
+}
+
+/** `3b:00.0` of a requester ID. */
+function shortBdf(id: number): string {
+  return formatBdf(bdfOf(0, id)).replace(/^0000:/, '');
 }
 
 /** The DRHD of a unit, found by its register base: the kernel numbers units in the order of the table, but not always from 0. */

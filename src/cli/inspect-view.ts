@@ -1,6 +1,6 @@
 import type { Inspection } from '../check/inspect.ts';
 import type { InspectedFunction } from '../check/inspect-function.ts';
-import type { UnitSummary } from '../check/units.ts';
+import type { Ability, UnitSummary } from '../check/units.ts';
 import { harmless, indent, type Page, showBytes, table, wrap } from './output.ts';
 
 /**
@@ -85,16 +85,24 @@ function renderUnit(unit: UnitSummary, report: Inspection, page: Page): string {
   const lines = [`${unit.name}  ${unit.kind}${version}${at}, ${count(unit.devices, 'function')}`];
   const more = (text: string): void => void lines.push(...wrap(text, page.width - 2).map((line) => `  ${line}`));
   if (unit.scope !== undefined) more(`in front of ${unit.scope.join(', ')}`);
-  const { can } = unit;
-  if (can !== undefined) {
-    const names = (has: boolean) => can.abilities.filter((one) => one.has === has).map(({ what }) => what);
-    more(`addresses of ${can.widths.join(', ')} bits (MGAW ${can.maximumGuestAddressWidth}), ${count(can.domains, 'domain')}`);
+  const abilities = (all: readonly Ability[]): void => {
+    const names = (has: boolean) => all.filter((one) => one.has === has).map(({ what }) => what);
     more(`can: ${names(true).join(', ')}`);
     const missing = names(false);
     if (missing.length > 0)
       more(`cannot: ${missing.map((what) => (what === 'interrupt remapping' ? style.red(what) : what)).join(', ')}`);
+  };
+  const { can } = unit;
+  if (can !== undefined) {
+    more(`addresses of ${can.widths.join(', ')} bits (MGAW ${can.maximumGuestAddressWidth}), ${count(can.domains, 'domain')}`);
+    abilities(can.abilities);
     if (can.cachingMode) more('caching-mode: this is a vIOMMU, and every map traps to the VMM');
     more(style.dim(`CAP_REG ${unit.cap}  ECAP_REG ${unit.ecap}`));
+  }
+  if (unit.amd?.can !== undefined) {
+    const { hostLevels, pasidBits } = unit.amd.can;
+    more(`tables of ${hostLevels ?? '?'} levels${pasidBits > 0 ? `, PASIDs of ${pasidBits} bits` : ''}`);
+    abilities(unit.amd.can.abilities);
   }
   if (unit.amd !== undefined) more(style.dim(`capability ${unit.amd.cap}  features ${unit.amd.features}`));
   const types = new Map<string, number>();

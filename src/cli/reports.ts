@@ -59,7 +59,20 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
       scope: z.optional(z.array(z.string())),
       cap: z.optional(z.string()),
       ecap: z.optional(z.string()),
-      amd: z.optional(z.strictObject({ cap: z.string(), features: z.string() })),
+      amd: z.optional(
+        z.strictObject({
+          cap: z.string(),
+          features: z.string(),
+          can: z.optional(
+            z.strictObject({
+              hostLevels: z.optional(z.int()),
+              guestLevels: z.optional(z.int()),
+              pasidBits: z.int(),
+              abilities: z.array(z.strictObject({ what: z.string(), field: z.string(), has: z.boolean() })),
+            }),
+          ),
+        }),
+      ),
       can: z.optional(
         z.strictObject({
           widths: z.array(z.int()),
