@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { captures, tellCaptures } from '../../../test/captures.ts';
+import { oraclesIn } from '../../../test/conformance/acpi.ts';
+import { sharedData } from '../../../test/data.ts';
 import { anyValue, roundTrip } from '../../../test/entries.ts';
+import { fieldsOf, IvhdFeatures, readIvrs } from '../../acpi/index.ts';
 import type { Entry, Fields } from '../../bits/index.ts';
+import { registerView } from '../vtd/registers.ts';
 import { amdAbilities, CapabilityHeader, EFR, EFR2, readAmdRegisters } from './registers.ts';
 
+const folder = sharedData('acpi');
 const found = captures();
 const recorded = found.all.flatMap(({ name, argv, states }) =>
   states.slice(0, 1).flatMap(({ iommus }) =>
@@ -28,6 +34,26 @@ test(`what sysfs shows of AMD units is what QEMU was asked for, in either order 
     // QEMU's unit: guest tables, guest virtual APIC, invalidation of all, six levels of host tables.
     assert.deepEqual([efr.GTSup, efr.GASup, efr.IASup, amdAbilities(registers).hostLevels], [1, 1, 1, 6], name);
   }
+});
+
+test('the features that firmware tells in the old block and the register image in the new one agree, on every machine', {
+  skip: !folder && 'no shared data beside the repository',
+}, () => {
+  let compared = 0;
+  for (const { path } of oraclesIn(folder!, 'ivrs') ?? []) {
+    const blocks = readIvrs(readFileSync(path))!.blocks.filter((block) => block.type === 'IVHD');
+    for (const old of blocks.filter(({ typeNumber }) => typeNumber === 0x10))
+      for (const { efr, deviceId, typeNumber } of blocks) {
+        // A block without an image tells nothing.
+        if (typeNumber !== 0x11 || deviceId !== old.deviceId || !efr) continue;
+        const { XTSup, NXSup, GTSup, GLXSup, IASup, GASup, HESup, PASmax, GATS, HATS } = fieldsOf(IvhdFeatures, old.features);
+        const expected = { XTSup, NXSup, GTSup, GLXSup, IASup, GASup, HESup, PASmax, GATS, HATS };
+        const image = EFR.decode(registerView(efr));
+        assert.deepEqual({ ...image, ...expected }, image, path);
+        compared++;
+      }
+  }
+  assert.ok(compared > 40);
 });
 
 test('the registers of a server are told apart, whichever comes first', () => {

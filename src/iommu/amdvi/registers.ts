@@ -110,9 +110,9 @@ export interface AmdRegisters {
 }
 
 /**
- * The registers that `/sys/class/iommu/ivhd*\/amd-iommu` shows. `features` is EFR alone (before Linux 5.19), EFR2 and EFR
- * (up to 6.6), or EFR and EFR2 (since 6.7), in hexadecimal with a colon between. Which one is EFR is told by the registers:
- * EFR2 has nothing above bit 11, and EFR of every unit since 2011 is the greater number.
+ * The registers that `/sys/class/iommu/ivhd*\/amd-iommu` shows, in hexadecimal. `features` is EFR alone on old kernels,
+ * `EFR2:EFR` on Linux 6.1 and `EFR:EFR2` on 6.12. Which one is EFR is told by the registers themselves: EFR2 has nothing
+ * above bit 11, and the EFR of a unit that has an EFR2 has, so it is the greater number.
  *
  * @returns undefined when the texts are not of this form
  */
