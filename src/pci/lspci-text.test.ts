@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { sharedData } from '../../test/data.ts';
 import { mutationRuns, mutations } from '../../test/mutate.ts';
+import { readConfig } from './config.ts';
+import { readHexDump } from './hex-dump.ts';
 import { listedCapability, listedFlags, readLspciText } from './lspci-text.ts';
 
 const BRIDGE = `00:1c.0 PCI bridge [0604]: Intel Corporation Some Root Port #1 [8086:a110] (rev f1) (prog-if 00 [Normal decode])
@@ -17,6 +19,16 @@ const BRIDGE = `00:1c.0 PCI bridge [0604]: Intel Corporation Some Root Port #1 [
 		ACSCap:	SrcValid+ TransBlk+ ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-
 		ACSCtl:	SrcValid+ TransBlk- ReqRedir- CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-
 	Kernel driver in use: pcieport
+`;
+
+const TREE = `-+-[0000:ff]-+-08.0  Intel Corporation Some Unit
+ |           \\-08.2  Intel Corporation Other Unit
+ \\-[0000:00]-+-00.0  Intel Corporation Host Bridge
+             +-1c.0-[01]----00.0  Maker NIC
+             +-1c.4-[02-04]--+-00.0-[03-04]--+-00.0  Deep One
+             |               |               \\-00.1  Deep Two
+             |               \\-00.1  Maker Card [Series-1.0]
+             \\-1f.3  Intel Corporation SMBus
 `;
 
 test('a function of -vvnn is read with its numbers, buses and capabilities', () => {
@@ -114,9 +126,52 @@ test('a short listing and a long one of the same machine are one', () => {
   assert.match(functions[0]!.name!, /Some Root Port/);
 });
 
+test('a tree says what is behind which bridge', () => {
+  const { functions } = readLspciText(TREE);
+  assert.deepEqual(
+    functions.map(({ bdf, buses }) => (buses ? `${bdf} ${buses.secondary}-${buses.subordinate}` : bdf)),
+    [
+      '0000:ff:08.0',
+      '0000:ff:08.2',
+      '0000:00:00.0',
+      '0000:00:1c.0 1-1',
+      '0000:01:00.0',
+      '0000:00:1c.4 2-4',
+      '0000:02:00.0 3-4',
+      '0000:03:00.0',
+      '0000:03:00.1',
+      '0000:02:00.1',
+      '0000:00:1f.3',
+    ],
+  );
+  assert.equal(functions.find(({ bdf }) => bdf === '0000:02:00.1')?.name, 'Maker Card [Series-1.0]');
+});
+
 test('a first line that was broken in two is one', () => {
   const [port] = readLspciText(BRIDGE.replace(' Root Port #1 ', '\nRoot Port #1 ')).functions;
   assert.deepEqual([port?.name, port?.device, port?.buses?.secondary], ['Intel Corporation Some Root Port #1', 0xa110, 1]);
+});
+
+const dumps = sharedData('pci/pciutils');
+
+test('trees that lspci drew have the functions and buses that configuration space has', {
+  skip: !dumps && 'no shared data beside the repository',
+}, () => {
+  let bridges = 0;
+  for (const file of readdirSync(dumps!).filter((name) => name.endsWith('.tree.txt'))) {
+    const drawn = new Map(
+      readLspciText(readFileSync(join(dumps!, file), 'utf8')).functions.map(({ bdf, buses }) => [bdf, buses]),
+    );
+    const { functions } = readHexDump(readFileSync(join(dumps!, file.replace('.tree.txt', '.hex')), 'utf8'));
+    assert.deepEqual([...drawn.keys()].sort(), functions.map(({ bdf }) => bdf ?? '').sort(), file);
+    for (const [bdf, buses] of drawn) {
+      if (!buses) continue;
+      const { secondary, subordinate } = readConfig(functions.find((one) => one.bdf === bdf)!.bytes)!.bridge!;
+      assert.deepEqual([buses.secondary, buses.subordinate], [secondary, subordinate], `${file} ${bdf}`);
+      bridges++;
+    }
+  }
+  assert.ok(bridges > 5, `${bridges}`);
 });
 
 const folder = sharedData('groups');
@@ -127,7 +182,7 @@ test('no mutation of a listing throws, hangs or invents addresses', {
   const samples = readdirSync(folder!)
     .filter((name) => name.endsWith('.lspci.txt'))
     .map((name) => readFileSync(join(folder!, name)).subarray(0, 20_000));
-  for (const bytes of mutations(11, mutationRuns(), [...samples, Buffer.from(BRIDGE)])) {
+  for (const bytes of mutations(11, mutationRuns(), [...samples, Buffer.from(BRIDGE), Buffer.from(TREE)])) {
     const text = new TextDecoder().decode(bytes);
     const lines = text.split('\n').length;
     const { functions, findings } = readLspciText(text);

@@ -1,4 +1,5 @@
 import { type Bdf, formatBdf, parseBdf } from './bdf.ts';
+import { isTreeLine, TreeReader } from './lspci-tree.ts';
 
 /** A capability as it was printed: one line, and those that are indented below it. */
 export interface ListedCapability {
@@ -87,7 +88,7 @@ const CLASSES: readonly (readonly [RegExp, number])[] = [
 ];
 
 /**
- * Reads what people post of `lspci`: with or without `-v` to `-vvv`, `-n`, `-nn`, `-D`, `-mm` or `-vmm`, among prose, quoted,
+ * Reads what people post of `lspci`: with or without `-v` to `-vvv`, `-n`, `-nn`, `-D`, `-mm`, `-vmm` or `-t`, among prose, quoted,
  * with CRLF, tabs or spaces, and with lines that a mail program broke or cut. Never throws.
  *
  * It says what stands there and guesses nothing: without numbers in the listing there are none here.
@@ -102,6 +103,7 @@ export function readLspciText(text: string): Listing {
   let current: ListedFunction | undefined;
   let capability: ListedCapability | undefined;
   let indent = 0;
+  const tree = new TreeReader();
   /** The first line of a function, while it may go on. */
   let headText: string | undefined;
   const begin = (address: Bdf, line: number): ListedFunction => {
@@ -126,6 +128,15 @@ export function readLspciText(text: string): Listing {
     if (slot) {
       current = begin(parseBdf(slot[1]!)!, line);
       headText = undefined;
+      continue;
+    }
+    if (isTreeLine(plain)) {
+      for (const { name, buses, ...address } of tree.read(plain)) {
+        const found = begin(address, line);
+        if (name !== undefined && name !== '') found.name = name;
+        if (buses) found.buses = buses;
+      }
+      current = undefined;
       continue;
     }
     if (!current) continue;
