@@ -41,7 +41,7 @@ export const snapshotFile: z.ZodMiniType<Snapshot> = z.strictObject({
     ),
   ),
   modules: z.optional(or(z.array(z.string()))),
-  kvm: z.optional(z.strictObject({ usable: z.boolean(), because: z.string() })),
+  kvm: z.optional(or(z.strictObject({ usable: z.boolean(), because: z.string() }))),
   nvme: z.array(
     z.strictObject({
       controller: z.string(),

@@ -5,11 +5,16 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { bigTree, writeTree } from '../../test/big-tree.ts';
+import { capturedHost } from '../../test/captured-host.ts';
+import { captures, tellCaptures } from '../../test/captures.ts';
 import { mutationRuns, mutations } from '../../test/mutate.ts';
 import { Tree, treeHost } from '../../test/tree-host.ts';
+import { inspect } from '../check/inspect.ts';
+import { PROBLEMS } from '../check/problems/index.ts';
 import { HostError } from '../host/host.ts';
-import { readPicture } from '../host/picture.ts';
+import { type Picture, readPicture } from '../host/picture.ts';
 import { recording } from '../host/record.ts';
+import { redacted } from '../host/redact.ts';
 import { replaying } from '../host/replay.ts';
 import type { Snapshot } from '../host/snapshot.ts';
 import { EXIT, UsageError } from './exit.ts';
@@ -17,6 +22,7 @@ import { runCommandLine } from './run.ts';
 import { packSnapshot, readSnapshotFile, unpackSnapshot } from './snapshot-file.ts';
 import { snapshotFile, snapshotReport } from './snapshot-report.ts';
 
+const found = captures();
 const folder = mkdtempSync(join(tmpdir(), 'sluice-snapshot-'));
 after(() => rmSync(folder, { recursive: true }));
 const tree = join(folder, 'tree');
@@ -44,6 +50,16 @@ test('inspect says the same of a snapshot as of the host it was taken from, but 
   assert.deepEqual({ ...JSON.parse(record.out), host: '' }, { ...JSON.parse(host.out), host: '' });
   assert.equal(record.code, host.code);
   assert.equal(JSON.parse(host.out).functions.length, 80);
+});
+
+test('of another tree, what only a machine itself can answer is unread and not that of this one', async () => {
+  const { unread, kvm } = JSON.parse((await sluice('inspect', '--json', '--root', tree)).out) as {
+    unread: { what: string; because: string }[];
+    kvm: { usable: boolean };
+  };
+  assert.equal(kvm.usable, false);
+  for (const what of ['network interfaces', 'KVM'])
+    assert.match(unread.find((one) => one.what === what)?.because ?? '', /a tree of files does not tell/, what);
 });
 
 test('the file follows its schema, is for its owner, and taking it is told', async () => {
@@ -127,6 +143,37 @@ test('paths that lead out of a record lead nowhere', async () => {
   record.places['/sys/bus/pci/devices']!['..'] = { content: { text: 'out' } };
   const { files } = replaying(record, 'record');
   assert.equal(await files.readText('/sys/bus/pci/devices/../../../../etc/passwd'), undefined);
+});
+
+/** Every verdict in a report, in its order. */
+function verdicts(report: unknown): string[] {
+  if (Array.isArray(report)) return report.flatMap(verdicts);
+  if (typeof report !== 'object' || report === null) return [];
+  return Object.entries(report).flatMap(([name, value]) =>
+    name === 'is' && typeof value === 'string' ? [value] : verdicts(value),
+  );
+}
+
+test(`inspect and every rule say the same of a redacted snapshot (${tellCaptures(found)})`, async () => {
+  let count = 0;
+  for (const [n, capture] of found.all.entries()) {
+    if (n % 12 !== 0) continue;
+    const { host, snapshot } = recording(capturedHost(capture, capture.states.at(-1)!), '0.0.0');
+    const [plain, clean] = [await readPicture(host), await readPicture(replaying(redacted(snapshot()), 'record'))];
+    const judged = (picture: Picture) => [
+      ...verdicts(inspect(picture)),
+      ...PROBLEMS.flatMap(({ rules }) =>
+        rules.flatMap((rule) => {
+          if (rule.about === 'host') return rule.run(picture).is;
+          return rule.about === 'function' ? picture.functions.map((one) => rule.run(picture, one).is) : [];
+        }),
+      ),
+    ];
+    const said = judged(plain);
+    assert.deepEqual(judged(clean), said, capture.name);
+    count += said.length;
+  }
+  assert.ok(count > 100, `${count}`);
 });
 
 /** Of few functions, and without the long texts of /proc. */

@@ -142,7 +142,7 @@ export interface Hypervisor {
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): Promise<boolean>;
   /** A stream conversation with a UNIX socket. @throws HostError `ENOENT`, `ECONNREFUSED`, `ETIMEDOUT` */
   connect(path: string, timeout: number): Promise<Channel>;
-  /** Whether KVM can run a guest here, found by running one, and why not. */
+  /** Whether KVM can run a guest here, found by running one, and why not. @throws HostError where that cannot be tried */
   kvm(): Promise<{ usable: boolean; because: string }>;
 }
 

@@ -81,7 +81,7 @@ export async function readPicture(host: Host): Promise<Picture> {
     part('/sys/kernel/iommu_groups', () => readGroups(host), []),
     part('network interfaces', () => host.links.list(), []),
     part<Uses>(USAGE, () => readUsage(host), { usage: [], unasked: undefined }),
-    host.hypervisor.kvm(),
+    part('KVM', () => host.hypervisor.kvm(), { usable: false, because: 'whether it runs a guest could not be asked' }),
   ]);
   if (system.uid !== 0)
     unread.push({

@@ -70,10 +70,7 @@ export function recording(host: Host, tool: string): { host: Host; snapshot: () 
         start: ([program = '']) => refuse(program),
         signal: (pid) => refuse(`process ${pid}`),
         connect: refuse,
-        kvm: async () => {
-          record.kvm = await host.hypervisor.kvm();
-          return record.kvm;
-        },
+        kvm: () => keep(record, 'kvm', host.hypervisor.kvm(), (told) => told),
       },
     },
     snapshot: () => ({

@@ -104,7 +104,7 @@ export function replaying(snapshot: Snapshot, name: string, own?: string): Host 
       connect: async (path) => {
         throw notRecorded(path);
       },
-      kvm: async () => snapshot.kvm ?? { usable: false, because: 'whether KVM runs a guest was not recorded' },
+      kvm: async () => recorded('whether KVM runs a guest', snapshot.kvm),
     },
   };
 }

@@ -20,7 +20,7 @@ export interface Snapshot {
   log?: Answer<KernelLine[] | null>;
   interfaces?: Answer<Link[]>;
   modules?: Answer<string[]>;
-  kvm?: { usable: boolean; because: string };
+  kvm?: Answer<{ usable: boolean; because: string }>;
   nvme: { controller: string; command: NvmeCommand; answer: Answer<{ status: number; result: number; base64: string }> }[];
   programs: { argv: string[]; answer: Answer<{ code: number; stdout: string; stderr: string }> }[];
 }

@@ -30,7 +30,10 @@ export function liveHypervisor(root: Root, sys: () => Promise<Sys>): Hypervisor 
       }
     },
     connect: async (path, timeout) => await connectChannel(root.locate(path, 'follow'), path, timeout),
-    kvm: async () => await probeKvm(sys),
+    kvm: async () => {
+      if (!root.real) throw new HostError('KVM', 'a tree of files does not tell whether it runs a guest', 'ENODATA');
+      return await probeKvm(sys);
+    },
   };
 }
 
