@@ -18,6 +18,8 @@ export interface World {
 export interface Context {
   readonly world: World;
   readonly json: boolean;
+  /** Whether `--host` or `--root` names a host: for verbs that look at one only then. */
+  readonly named: boolean;
   /** Folder of journals, absolute. */
   readonly state: string;
   /** This machine, what lies below `--root`, or the record that `--host` names. */
@@ -56,6 +58,7 @@ export function makeContext(globals: Globals, world: World): Context {
   return {
     world,
     json: globals.json,
+    named: globals.host !== undefined || globals.root !== undefined,
     state,
     async host() {
       if (globals.host === undefined) return await machine();

@@ -18,13 +18,42 @@ export async function readInput(name: string): Promise<Uint8Array> {
       await file.close();
     }
   } catch (error) {
-    if (error instanceof UsageError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new UsageError(`${name}: there is no such file`);
-    if (code === 'EISDIR') throw new UsageError(`${name} is a folder, not a file`);
-    if (code === 'EACCES') throw new UsageError(`${name} may not be read by this user`, 'Files of /sys often need root.');
-    throw new UsageError(`${name} cannot be read: ${message}`);
+    throw unreadable(name, error);
   }
+}
+
+/**
+ * The same as text, piece by piece: for what may be longer than memory. Bytes that are no UTF-8 become U+FFFD.
+ * @throws UsageError when it cannot be read
+ */
+export async function* readPieces(name: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  try {
+    if (name === '-') {
+      for await (const piece of process.stdin) yield decoder.decode(piece as Uint8Array, { stream: true });
+    } else {
+      const file = await open(name, 'r');
+      try {
+        for await (const piece of file.createReadStream({ autoClose: false }))
+          yield decoder.decode(piece as Uint8Array, { stream: true });
+      } finally {
+        await file.close();
+      }
+    }
+  } catch (error) {
+    throw unreadable(name, error);
+  }
+  yield decoder.decode();
+}
+
+/** What the user can do about a file that did not open or read. */
+function unreadable(name: string, error: unknown): UsageError {
+  if (error instanceof UsageError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return new UsageError(`${name}: there is no such file`);
+  if (code === 'EISDIR') return new UsageError(`${name} is a folder, not a file`);
+  if (code === 'EACCES') return new UsageError(`${name} may not be read by this user`, 'Files of /sys often need root.');
+  return new UsageError(`${name} cannot be read: ${message}`);
 }
 
 /** The same as text. Bytes that are no UTF-8 become U+FFFD. */

@@ -20,7 +20,7 @@ test('every DMA fault of the recorded kernels is read, and no other line is take
   const rows = readFileSync(REAL, 'utf8').trim().split('\n');
   let faults = 0;
   for (const row of rows.map((text) => JSON.parse(text) as Recorded)) {
-    const fault = parseDmarFault(line(row.line));
+    const fault = parseDmarFault(line(row.line))?.fault;
     if (row.vendor !== 'intel' || !row.type.startsWith('DMA_')) {
       assert.equal(fault, undefined, row.line);
       continue;
@@ -46,7 +46,7 @@ test('the forms of older and newer kernels are read alike', () => {
     const fault = matchDmarFault([line('DMAR: DRHD: handling fault status reg 2'), line(text)], {
       bdf: '0000:02:00.1',
       iova: 0x10002000,
-    });
+    })?.fault;
     assert.equal(fault?.access, 'write', text);
     assert.ok(fault?.reason === 12 || !text.includes('[fault'), text);
   }
@@ -55,7 +55,7 @@ test('the forms of older and newer kernels are read alike', () => {
 test('a PASID is told from its absence', () => {
   const text =
     'DMAR: [DMA Read PASID 0x7] Request device [02:00.1] fault addr 0x1000 [fault reason 0x06] PTE Read access is not set';
-  assert.equal(parseDmarFault(line(text))?.pasid, 7);
+  assert.equal(parseDmarFault(line(text))?.fault.pasid, 7);
 });
 
 test('a fault counts for its function and its page alone', () => {

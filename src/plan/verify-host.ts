@@ -89,7 +89,7 @@ export async function proveNoFault(host: Host, bdf: string, since: number | unde
     return unknown('the kernel log no longer reaches back to the start of the guest');
   // The kernel prints no segment: faults of the same address in another segment are counted as well.
   const requester = bdf.slice(bdf.indexOf(':') + 1);
-  const faults = log.filter((line) => line.at > since && parseDmarFault(line)?.requester === requester);
+  const faults = log.filter((line) => line.at > since && parseDmarFault(line)?.fault.requester === requester);
   return {
     ...proof,
     is: faults.length === 0 ? 'proved' : 'disproved',
