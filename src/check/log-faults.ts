@@ -97,9 +97,8 @@ export class FaultCollector {
 function kindOf(fault: Fault): string {
   if (fault.unit === 'amd-vi')
     return ['amd', fault.type, fault.requester, fault.driver, fault.domain, fault.pasid, fault.flags].join(' ');
-  if (fault.kind === 'dma' || fault.kind === 'interrupt')
-    return [fault.kind, fault.access, fault.requester, fault.reason, fault.reasonText, fault.pasid, fault.index].join(' ');
+  if (fault.kind === 'invalidation') return ['invalidation', fault.error, fault.reason, fault.sid].join(' ');
   // The recording register counts up and says nothing.
   if (fault.kind === 'status') return `status ${fault.value & 0xff}`;
-  return [fault.kind, fault.error, fault.reason, fault.sid].join(' ');
+  return [fault.kind, fault.access, fault.requester, fault.reason, fault.reasonText, fault.pasid, fault.index].join(' ');
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import type { LoggedFault } from '../check/log-faults.ts';
 import { explainFault, type Fault } from '../iommu/index.ts';
-import { harmless, indent, type Page, wrap } from './output.ts';
+import { harmless, type Page, wrap } from './output.ts';
 
 /** Faults that differ in nothing but their addresses. Addresses are hexadecimal. */
 export interface FaultShown {
@@ -116,7 +116,14 @@ function hex(value: bigint): string {
 /** Draws the faults, each with what it means. */
 export function renderFaults(report: FaultReport, page: Page): string {
   const { style } = page;
-  const parts = report.faults.map((fault) => renderFault(fault, page));
+  /** Where what is behind each kind of cause was told: once is enough. */
+  const told = new Map<string, number>();
+  const parts = report.faults.map((fault) => {
+    const key = fault.usually.join('\n');
+    const before = told.get(key);
+    if (before === undefined) told.set(key, fault.line);
+    return renderFault(fault, before, page);
+  });
   const end: string[] = [];
   if (report.faults.length === 0) end.push('No fault of a VT-d or AMD-Vi unit is in these lines.');
   if (report.suppressed > 0)
@@ -127,13 +134,15 @@ export function renderFaults(report: FaultReport, page: Page): string {
   return parts.join('\n\n');
 }
 
-function renderFault(fault: FaultShown, page: Page): string {
+/** @param before line of a fault that has the same behind it */
+function renderFault(fault: FaultShown, before: number | undefined, page: Page): string {
   const { style } = page;
   const device = fault.requester === undefined ? '' : ` of ${fault.requester}`;
   const driver = fault.driver === undefined || fault.driver === 'pci' ? '' : ` (${fault.driver})`;
   const often = fault.count === 1 ? '' : `, ${fault.count} times`;
   const range = fault.to === undefined ? '' : `, addresses from ${fault.address} to ${fault.to}`;
-  const lines = [style.bold(harmless(`${fault.unit} ${fault.kind}${device}${driver}${often}${range}`))];
+  const title = harmless(`${fault.unit} ${fault.kind}${device}${driver}${often}${range}`);
+  const lines = wrap(title, page.width).map((line) => style.bold(line));
   const add = (mark: string, text: string, paint = (one: string) => one) => {
     const [first = '', ...more] = wrap(harmless(text), page.width - 2 - mark.length);
     lines.push(`  ${paint(`${mark}${first}`)}`, ...more.map((line) => `  ${' '.repeat(mark.length)}${paint(line)}`));
@@ -143,9 +152,12 @@ function renderFault(fault: FaultShown, page: Page): string {
   for (const detail of fault.details) add('- ', detail);
   if (fault.here.length > 0) lines.push('  On this host:');
   for (const text of fault.here) add('  - ', text);
-  if (fault.usually.length > 0) lines.push('  Usually:');
-  for (const text of fault.usually) add('  - ', text);
-  if (fault.next.length > 0) lines.push('  Look at:');
-  for (const text of fault.next) add('  - ', text);
-  return indent(lines.join('\n'), 0);
+  if (fault.usually.length > 0 && before !== undefined) lines.push(`  Usually, and what to look at: as for line ${before}.`);
+  else if (fault.usually.length > 0) {
+    lines.push('  Usually:');
+    for (const text of fault.usually) add('  - ', text);
+    lines.push('  Look at:');
+    for (const text of fault.next) add('  - ', text);
+  }
+  return lines.join('\n');
 }

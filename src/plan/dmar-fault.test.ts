@@ -1,40 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { matchDmarFault, parseDmarFault } from './dmar-fault.ts';
 
 const line = (text: string) => ({ at: 1, level: 3, text });
-const REAL = new URL('../../../../shared/data/logs/faults.jsonl', import.meta.url);
-
-interface Recorded {
-  line: string;
-  vendor: string;
-  type: string;
-  device: string;
-  address: string | null;
-  reason: number;
-}
-
-test('every DMA fault of the recorded kernels is read, and no other line is taken for one', (t) => {
-  if (!existsSync(REAL)) return t.skip('shared/data/logs/faults.jsonl is not beside this repository');
-  const rows = readFileSync(REAL, 'utf8').trim().split('\n');
-  let faults = 0;
-  for (const row of rows.map((text) => JSON.parse(text) as Recorded)) {
-    const fault = parseDmarFault(line(row.line))?.fault;
-    if (row.vendor !== 'intel' || !row.type.startsWith('DMA_')) {
-      assert.equal(fault, undefined, row.line);
-      continue;
-    }
-    faults++;
-    assert.equal(fault?.access, row.type.slice('DMA_'.length).toLowerCase(), row.line);
-    assert.equal(fault?.requester, row.device, row.line);
-    assert.equal(fault?.address, BigInt(row.address ?? 0), row.line);
-    assert.equal(fault?.reason, row.reason, row.line);
-    assert.equal(fault?.pasid, undefined, row.line);
-  }
-  assert.ok(faults > 10);
-});
-
 test('the forms of older and newer kernels are read alike', () => {
   for (const text of [
     'DMAR: [DMA Write NO_PASID] Request device [02:00.1] fault addr 0x10002000 [fault reason 0x0c] non-zero reserved fields in PTE',

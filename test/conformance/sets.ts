@@ -1,5 +1,6 @@
 import { ACPI } from './acpi-sets.ts';
 import { captureGroups, captureVfs } from './captures.ts';
+import { faultLines } from './fault-lines.ts';
 import { groupsSet } from './groups.ts';
 import { IOVA } from './iova.ts';
 import { MEMLOCK } from './memlock.ts';
@@ -18,4 +19,5 @@ export const SETS: readonly ConformanceSet[] = [
   captureVfs,
   pciHeaders,
   pciCapabilities,
+  faultLines,
 ];
