@@ -78,7 +78,7 @@ function plain(name: string, value: unknown): string {
     const fields = Object.entries(value as Record<string, string>).sort(([a], [b]) => a.localeCompare(b));
     return fields.map(([key, text]) => `${key}=${text}`).join(' ');
   }
-  const text = String(value).toLowerCase();
+  const text = `${value as string | number}`.toLowerCase();
   return /^(0x[0-9a-f]{1,16}|\d{1,10})$/.test(text) ? BigInt(text).toString() : text;
 }
 
