@@ -1,33 +1,35 @@
-// How long `sluice --version` takes next to a Node that does nothing: runs that alternate, so that a busy machine is unfair to both.
-import { spawnSync } from 'node:child_process';
+// How long verbs take to start next to a Node that does nothing.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepare, root } from '../scripts/prepare.mjs';
+import { alternate, line, SLUICE } from './measure.mjs';
 
-const RUNS = 21;
-/** Of the smallest times; see the README. */
+const RUNS = 15;
+/** Of `--version`, which loads nothing: as a ratio of the smallest times. */
 const LIMIT = 1.6;
+/** Of a verb that works: milliseconds over a bare Node. */
+const OVER = 100;
 
-prepare();
-const time = (args) => {
-  const begin = process.hrtime.bigint();
-  const { status } = spawnSync(process.execPath, args, { stdio: 'ignore' });
-  if (status !== 0) throw new Error(`node ${args.join(' ')} ended with ${status}`);
-  return Number(process.hrtime.bigint() - begin) / 1e6;
-};
-const sluice = [join(root, 'dist/bin/sluice.js'), '--version'];
-time(sluice);
-const ours = [];
-const bare = [];
-for (let i = 0; i < RUNS; i++) {
-  bare.push(time(['-e', '0']));
-  ours.push(time(sluice));
+export async function startup() {
+  const { bigTree, writeTree } = await import('../dist/test/big-tree.js');
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-startup-'));
+  try {
+    writeTree(folder, bigTree(5));
+    const commands = {
+      'node -e 0': [process.execPath, '-e', '0'],
+      'sluice --version': [...SLUICE, '--version'],
+      'sluice groups --help': [...SLUICE, 'groups', '--help'],
+      'sluice inspect of 5 functions': [...SLUICE, 'inspect', '--root', folder],
+    };
+    const times = alternate(Object.values(commands), RUNS);
+    const [bare] = times;
+    for (const [n, name] of Object.keys(commands).entries())
+      console.log(
+        `${line(name, times[n])}  ratio ${(times[n].min / bare.min).toFixed(2)}  over ${(times[n].min - bare.min).toFixed(0)} ms`,
+      );
+    console.log(`limits: ${LIMIT} times for --version, ${OVER} ms over for the others\n`);
+    return times[1].min / bare.min <= LIMIT && times.slice(2).every(({ min }) => min - bare.min <= OVER);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
-const least = (list) => Math.min(...list);
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
-const ratio = least(ours) / least(bare);
-console.log(`node -e 0          min ${least(bare).toFixed(1)} ms  median ${median(bare).toFixed(1)} ms`);
-console.log(`sluice --version   min ${least(ours).toFixed(1)} ms  median ${median(ours).toFixed(1)} ms`);
-console.log(
-  `ratio              min ${ratio.toFixed(2)}     median ${(median(ours) / median(bare)).toFixed(2)}     (limit ${LIMIT})`,
-);
-process.exitCode = ratio <= LIMIT ? 0 : 1;
