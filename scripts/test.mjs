@@ -1,7 +1,8 @@
-// npm test: format and lint, the quick tests, then the tests that boot the lab. `--quick` leaves the lab out.
+// npm test: format and lint, the quick tests, the comparison with data of others, then the tests that boot the lab. `--quick` leaves
+// the last two out.
 // The last lines are those that node:test prints, over both parts.
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
@@ -28,7 +29,10 @@ const quickFiles = files.filter((file) => !labFiles.includes(file));
 
 console.log(`\nquick tests: ${quickFiles.length} files`);
 await runFiles(quickFiles, Math.max(1, availableParallelism()), false);
-if (!quick) await labTests();
+if (!quick) {
+  conformance();
+  await labTests();
+}
 
 for (const { where, reason } of skips)
   console.log(`skipped: ${where}${typeof reason === 'string' && reason !== '' ? `: ${reason}` : ''}`);
@@ -37,6 +41,19 @@ console.log('');
 for (const [name, count] of Object.entries(totals)) console.log(`# ${name} ${count}`);
 console.log(`# duration_ms ${Math.round(performance.now() - started)}`);
 process.exitCode = problems.length > 0 || totals.fail > 0 || totals.cancelled > 0 ? 1 : 0;
+
+/** The collection of others' data lives beside the repository; in CI it has to be there. */
+function conformance() {
+  const data = join(root, '../shared/data');
+  if (existsSync(data)) {
+    console.log('\nconformance');
+    const { status } = spawnSync(process.execPath, [join(root, 'dist/test/conformance/main.js'), data, '--verbose'], {
+      stdio: 'inherit',
+    });
+    if (status !== 0) problems.push('conformance');
+  } else if (ci) problems.push('conformance: ../shared/data is not there');
+  else skips.push({ where: 'conformance', reason: '../shared/data is not there' });
+}
 
 async function labTests() {
   console.log(`\nlab tests: ${labFiles.length} files`);
