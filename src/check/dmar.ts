@@ -7,7 +7,7 @@ export interface DmarSummary {
   units: { segment: number; registerBase: string; includePciAll: boolean; scopes: string[] }[];
   /** RMRR: memory that firmware wants its devices to reach, and whose. */
   reserved: { segment: number; base: string; limit: string; scopes: string[] }[];
-  /** What is wrong with the table. */
+  /** What is broken in the table; `decode dmar` also tells what is only odd. */
   findings: string[];
 }
 
@@ -41,7 +41,7 @@ export function summarizeDmar(dmar: Dmar): DmarSummary {
           ]
         : [],
     ),
-    findings: dmar.findings.map((finding) => `offset ${finding.offset}: ${finding.says}`),
+    findings: dmar.findings.filter(({ is }) => is === 'broken').map((finding) => `offset ${finding.offset}: ${finding.says}`),
   };
 }
 

@@ -16,6 +16,9 @@ for (const folder of positionals.map((name) => resolve(name))) {
     any = true;
     console.log(`${set.name}: ${outcome.agreed}/${outcome.total}`);
     if (outcome.agreed !== outcome.total) process.exitCode = 1;
+    const left = outcome.undecidable ?? [];
+    if (left.length > 0) console.log(`  not judged, because the record does not decide: ${left.length}`);
+    if (values.verbose) for (const line of left) console.log(`    ${line}`);
     if (values.verbose) for (const line of outcome.disagreements) console.log(`  ${line}`);
   }
 }

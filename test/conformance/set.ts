@@ -7,6 +7,8 @@ export interface Outcome {
   total: number;
   /** One line for each that does not: which case, what was expected, what we said. */
   disagreements: string[];
+  /** Cases that are not in `total`, because what was recorded of them does not decide the answer; each with why. */
+  undecidable?: string[];
 }
 
 /** Data of one kind with an oracle that is not ours. */
@@ -41,11 +43,17 @@ export class Tally implements Outcome {
   agreed = 0;
   total = 0;
   readonly disagreements: string[] = [];
+  readonly undecidable: string[] = [];
 
   /** @param why undefined when it agrees */
   add(what: string, why: string | undefined): void {
     this.total++;
     if (why === undefined) this.agreed++;
     else this.disagreements.push(`${what}: ${why}`);
+  }
+
+  /** A case that nobody could judge by what was recorded. */
+  leaveOut(what: string, why: string): void {
+    this.undecidable.push(`${what}: ${why}`);
   }
 }
