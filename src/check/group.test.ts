@@ -224,7 +224,7 @@ test('an IVRS table has to name every I/O APIC, unless interrupts are remapped o
             segment: 0,
             info: 0,
             features: 0,
-            entries: [{ type: 'special', dteSetting: 0, handle, sourceId, variety: 1 }],
+            entries: [{ type: 'special', deviceId: 0, dteSetting: 0, handle, sourceId, variety: 1 }],
           },
         ],
       }),

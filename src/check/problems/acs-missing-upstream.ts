@@ -112,7 +112,7 @@ function kept(picture: Picture, found: PciFunction): Verdict {
   return unknown(
     doubt === undefined
       ? `group ${group.number} holds ${others.names} as well, and nothing that was read says why`
-      : `group ${group.number} holds ${others.names} as well, and why could not be read: ${listed(doubt, 2)}`,
+      : `group ${group.number} holds ${others.names} as well, and why could not be read: ${listed(doubt, 2)}${picture.system.uid === 0 ? '' : '; look as root'}`,
     ...seen,
   );
 }
