@@ -181,7 +181,7 @@ test(`functions of different slots share a group exactly where a port, or conven
         const verdict = verdictOf('acs-missing-upstream', picture, one.bdf);
         const slot = one.bdf.slice(0, -2);
         const others = state.groups[one.group]!.devices.filter(
-          (bdf) => !bdf.startsWith(slot) && !(state.devices[bdf]?.attrs.class as string).startsWith('0x06'),
+          (bdf) => !bdf.startsWith(slot) && !String(state.devices[bdf]?.attrs.class).startsWith('0x06'),
         );
         const where = `${capture.name} ${state.label} ${one.bdf}: ${verdict.because}`;
         if (others.length === 0) assert.equal(verdict.is, 'pass', where);
