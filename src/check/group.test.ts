@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { capturedHost } from '../../test/captured-host.ts';
-import { captures, tellCaptures } from '../../test/captures.ts';
+import { attribute, captures, tellCaptures } from '../../test/captures.ts';
 import { BDF, fn, pictureOf } from '../../test/pictures.ts';
 import { verdictOf } from '../../test/rules.ts';
 import { buildDmar, buildIvrs, type DmarStructureDescription } from '../acpi/index.ts';
@@ -181,7 +181,7 @@ test(`functions of different slots share a group exactly where a port, or conven
         const verdict = verdictOf('acs-missing-upstream', picture, one.bdf);
         const slot = one.bdf.slice(0, -2);
         const others = state.groups[one.group]!.devices.filter(
-          (bdf) => !bdf.startsWith(slot) && !String(state.devices[bdf]?.attrs.class).startsWith('0x06'),
+          (bdf) => !bdf.startsWith(slot) && !attribute(state.devices[bdf]!, 'class')!.startsWith('0x06'),
         );
         const where = `${capture.name} ${state.label} ${one.bdf}: ${verdict.because}`;
         if (others.length === 0) assert.equal(verdict.is, 'pass', where);
