@@ -265,7 +265,7 @@ function configOf(kind: One['kind'], isVf: boolean, vfs: number): Uint8Array {
   u16(0x78, 0x2910);
   u32(0x7c, 0x0040_0104);
   u16(0x82, 0x0084);
-  u32(0x94, 0x0000_0010);
+  u32(0x9c, 0x0000_001e);
   const extended = [
     { id: 0x0001, version: 2, bytes: 0x48 },
     { id: 0x000d, version: 1, bytes: 8 },

@@ -7,6 +7,7 @@ import type { Root } from './root.ts';
 export const MAX_FILE: number = 64 * 1024 * 1024;
 /** Attributes of sysfs have at most a page. */
 const BUFFER = 64 * 1024;
+const SLAB = 256 * 1024;
 /** A FIFO or a device never keeps us: it is opened without waiting and then refused. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
 
@@ -16,6 +17,20 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW |
  */
 export function plainFiles(root: Root): Pick<HostFiles, 'read' | 'readText' | 'readAt' | 'link' | 'list' | 'exists'> {
   const buffer = Buffer.allocUnsafe(BUFFER);
+  let slab = new Uint8Array(SLAB);
+  let used = 0;
+  /** A copy of a few bytes: thousands of small arrays of their own would cost more than what they hold. */
+  const kept = (bytes: Buffer): Uint8Array => {
+    if (bytes.length > SLAB / 16) return new Uint8Array(bytes);
+    if (used + bytes.length > SLAB) {
+      slab = new Uint8Array(SLAB);
+      used = 0;
+    }
+    const copy = slab.subarray(used, used + bytes.length);
+    copy.set(bytes);
+    used += bytes.length;
+    return copy;
+  };
   /** Runs one call; absent is undefined. */
   const attempt = <T>(path: string, tried: string, run: () => T): T | undefined => {
     try {
@@ -55,7 +70,7 @@ export function plainFiles(root: Root): Pick<HostFiles, 'read' | 'readText' | 'r
   return {
     read: async (path) => readInto(path, null, BUFFER, (bytes) => new Uint8Array(bytes)),
     readText: async (path) => readInto(path, null, BUFFER, (bytes) => bytes.toString('utf8')),
-    readAt: async (path, offset, length) => readInto(path, offset, length, (bytes) => new Uint8Array(bytes)),
+    readAt: async (path, offset, length) => readInto(path, offset, length, kept),
     link: async (path) =>
       attempt(path, 'read the link', () => {
         try {

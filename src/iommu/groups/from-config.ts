@@ -1,12 +1,11 @@
 import {
-  acsOf,
+  acsWords,
   type Config,
   EXTENDED,
-  express2Of,
-  expressOf,
   findCapability,
   formatBdf,
   parseBdf,
+  pcieCapability,
   portType,
   readConfig,
   sriovOf,
@@ -19,6 +18,8 @@ export interface ConfiguredFunction {
   bdf: string;
   /** As much of configuration space as could be read: nothing, 64, 256 or 4096 bytes. */
   config?: Uint8Array;
+  /** The same, where it has been taken apart already. */
+  parsed?: Config;
   /** Its place in the tree: `/sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0`. Without it, places follow from bus numbers. */
   path?: string;
   /** As sysfs says them; they stand above configuration space, which has none in a VF. */
@@ -48,7 +49,7 @@ export function topologyOf(functions: readonly ConfiguredFunction[], more: { ivr
 /** One function, without regard for the others. */
 export function functionOf(given: ConfiguredFunction): TopologyFunction {
   const { bdf, config: bytes, path, vendor, device, physfn } = given;
-  const config = bytes === undefined ? undefined : readConfig(bytes);
+  const config = given.parsed ?? (bytes === undefined ? undefined : readConfig(bytes));
   const f: TopologyFunction = { bdf };
   const answers = config !== undefined && !config.findings.some(({ is }) => is === 'absent');
   const known = answers && config.vendor !== 0xffff ? config : undefined;
@@ -70,8 +71,8 @@ export function functionOf(given: ConfiguredFunction): TopologyFunction {
   const legacy = port === 'conventional';
   assign(f, 'acs', legacy ? 'none' : acsRegisters(config));
   assign(f, 'sriov', legacy ? 'none' : vfFacts(config));
-  const express2 = express2Of(config);
-  if (express2) f.ariForwarding = express2.ARIForwardingEnable === 1;
+  const express = pcieCapability(config);
+  if (express && express.version >= 2) f.ariForwarding = express.ariForwarding.enabled;
   return f;
 }
 
@@ -94,7 +95,7 @@ function placeIn(f: TopologyFunction, path: string): void {
 }
 
 function portOf(config: Config): TopologyFunction['port'] {
-  if (expressOf(config)) return portType(config) ?? 'other';
+  if (pcieCapability(config)) return portType(config) ?? 'other';
   // No capabilities at all can be told from the header alone.
   if (config.header.CapabilitiesList === 0) return 'conventional';
   const cut = config.length < LEGACY || config.findings.some(({ is, offset }) => is === 'short' && offset < LEGACY);
@@ -102,13 +103,12 @@ function portOf(config: Config): TopologyFunction['port'] {
 }
 
 function acsRegisters(config: Config): AcsRegisters | 'none' | undefined {
-  const acs = acsOf(config);
-  if (!acs) return extendedMissing(config) ? undefined : 'none';
+  const words = acsWords(config);
+  if (!words) return extendedMissing(config) ? undefined : 'none';
   const at = findCapability(config, EXTENDED.ACS, true)!.offset;
   const { view } = config;
   return {
-    capability: view.getUint16(at + 4, true),
-    control: view.getUint16(at + 6, true),
+    ...words,
     unread: 0,
     ...(at + ACS_CONTROL_AT_8 + 4 <= view.byteLength && { controlAt8: view.getUint32(at + ACS_CONTROL_AT_8, true) }),
   };
