@@ -101,13 +101,19 @@ test(`intel_iommu=off still turns interrupt remapping on, and the verdict is abo
   }
 });
 
-test(`Debian turns VT-d on without an option and with one that it does not know (${told})`, async (t) => {
+test(`Debian turns VT-d on without an option and with one that does not ask for it (${told})`, async (t) => {
   const pictures = await picturesOf('v72-none', 'opt-tboot-noforce');
   if (pictures.length === 0) return t.skip('the larger collection is not here');
   for (const picture of pictures) {
     assert.doesNotMatch(picture.system.cmdline, /intel_iommu=on/);
     for (const id of ['iommu-kernel-off', 'iommu-off-in-firmware']) assert.equal(verdictOf(id, picture).is, 'pass');
   }
+});
+
+test('a misspelt option does not count for or against: groups do', () => {
+  assert.equal(verdictOf('iommu-kernel-off', pictureOf({}, 'intel_iommu=nonsense')).is, 'pass');
+  const without = pictureOf({ ...off, firmwareTables: [dmar()] }, 'intel_iommu=nonsense');
+  assert.match(verdictOf('iommu-kernel-off', without).because, /intel_iommu=on is not on the command line/);
 });
 
 test('how the kernel was built tells whether intel_iommu=on is needed', () => {

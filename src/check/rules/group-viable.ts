@@ -41,14 +41,16 @@ const membersOf = once(
     new Map(
       picture.groups.map(({ number, devices }) => {
         const members: Members[] = devices.map((bdf) => ({ bdf, found: functionOf(picture, bdf) }));
+        const blocking = blockingMembers(
+          members.map(({ bdf, found }) => ({ bdf, driver: found?.driver })),
+          [],
+        );
         return [
           number,
           {
             members,
-            blocking: blockingMembers(
-              members.map(({ bdf, found }) => ({ bdf, driver: found?.driver })),
-              [],
-            ),
+            blocking,
+            blockingBdfs: new Set(blocking.map(({ bdf }) => bdf)),
             unread: members.filter(({ found }) => found === undefined).map(({ bdf }) => bdf),
           },
         ];
@@ -65,8 +67,10 @@ export const groupViable: Check = check({
     if (group === undefined) return { is: 'not-applicable', because: 'it is in no group', seen: [] };
     const all = membersOf(picture).get(group);
     if (all === undefined) return { is: 'unknown', because: `the members of group ${group} could not be read`, seen: [] };
-    const blocking = all.blocking.filter((member) => member.bdf !== bdf);
-    const shown = all.members.length <= MOST ? all.members.map((member) => member.bdf) : blocking.map((member) => member.bdf);
+    // Counted and cut, for each of thousands of members asks.
+    const count = all.blocking.length - (all.blockingBdfs.has(bdf) ? 1 : 0);
+    const blocking = all.blocking.slice(0, MOST + 1).filter((member) => member.bdf !== bdf);
+    const shown = (all.members.length <= MOST ? all.members : blocking).map((member) => member.bdf);
     const seen = shown.slice(0, MOST).map((member) => {
       const found = functionOf(picture, member);
       return {
@@ -74,22 +78,18 @@ export const groupViable: Check = check({
         text: found === undefined ? 'not read' : (found.driver ?? 'none'),
       };
     });
-    if (blocking.length === 0 && all.unread.length > 0)
+    if (count === 0 && all.unread.length > 0)
       return { is: 'unknown', because: `what drives ${listed(all.unread)} of group ${group} could not be read`, seen };
-    if (blocking.length === 0) return { is: 'pass', because: `no other member of group ${group} is used by a host driver`, seen };
-    const named = listed(
-      blocking.map((member) => `${member.bdf} (driver ${member.driver})`),
-      MOST,
-    );
+    if (count === 0) return { is: 'pass', because: `no other member of group ${group} is used by a host driver`, seen };
+    const listedUpTo = (names: string[]) =>
+      `${names.slice(0, MOST).join(', ')}${count > MOST ? ` and ${count - MOST} more` : ''}`;
+    const named = listedUpTo(blocking.map((member) => `${member.bdf} (driver ${member.driver})`));
     return {
       is: 'fail',
-      because: `group ${group} is not viable: ${named} ${blocking.length === 1 ? 'shares it and is' : 'share it and are'} used by the host`,
+      because: `group ${group} is not viable: ${named} ${count === 1 ? 'shares it and is' : 'share it and are'} used by the host`,
       seen,
       fix: [
-        `pass ${listed(
-          blocking.map((member) => member.bdf),
-          MOST,
-        )} to the same guest as well`,
+        `pass ${listedUpTo(blocking.map((member) => member.bdf))} to the same guest as well`,
         'move the card to a slot whose ports isolate (ACS)',
         'never use an ACS override on a host whose guests are not trusted',
       ],
