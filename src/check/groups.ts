@@ -1,9 +1,21 @@
 import { readIvrs, readViot } from '../acpi/index.ts';
 import type { PciFunction } from '../host/functions.ts';
 import { functionOf, type Picture } from '../host/picture.ts';
-import { acsAtBoot, type ConfiguredFunction, coverageBy, type Topology, topologyOf } from '../iommu/index.ts';
+import {
+  acsAtBoot,
+  type Comparison,
+  type Computed,
+  type ComputedGroup,
+  type ConfiguredFunction,
+  compareGroups,
+  computeGroups,
+  coverageBy,
+  type Join,
+  type Topology,
+  topologyOf,
+} from '../iommu/index.ts';
 import { parseBdf } from '../pci/index.ts';
-import { configOf, indexOf } from './index-of.ts';
+import { configOf, indexOf, once } from './index-of.ts';
 
 /** What decides the groups of a host, and whether the kernel has made any. */
 export interface GroupsOfPicture {
@@ -60,3 +72,30 @@ function parsedOf(found: PciFunction): Pick<ConfiguredFunction, 'parsed'> {
   const parsed = configOf(found);
   return parsed === undefined ? {} : { parsed };
 }
+
+/** The groups that the hardware leads to, beside those that the kernel made. */
+export interface ComparedGroups extends GroupsOfPicture {
+  computed: Computed;
+  comparison: Comparison;
+  /** The computed group of each function. */
+  groupOf: ReadonlyMap<string, ComputedGroup>;
+  /** How a function came to a group that was there before it. */
+  joinOf: ReadonlyMap<string, Join>;
+  /** Functions whose computed group is not known, and why. */
+  unknown: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Computed once for each picture: all functions ask. */
+export const comparedGroups: (picture: Picture) => ComparedGroups = once((picture) => {
+  const { topology, on } = groupsOfPicture(picture);
+  const computed = computeGroups(topology);
+  return {
+    topology,
+    on,
+    computed,
+    comparison: compareGroups(topology, computed, picture.groups, picture.system.cmdline),
+    groupOf: new Map(computed.groups.flatMap((group) => group.members.map((bdf) => [bdf, group] as const))),
+    joinOf: new Map(computed.groups.flatMap(({ joins }) => joins.map((join) => [join.bdf, join] as const))),
+    unknown: new Map(computed.unknown.map(({ bdf, because }) => [bdf, because])),
+  };
+});

@@ -1,9 +1,9 @@
 import type { Picture } from '../host/picture.ts';
-import { compareGroups, computeGroups, reasonOf } from '../iommu/index.ts';
+import { reasonOf } from '../iommu/index.ts';
 import { type BootOption, bootOptions } from './boot-options.ts';
 import { ask, type Finding } from './check.ts';
 import { type DmarSummary, summarizeDmar } from './dmar.ts';
-import { groupsOfPicture } from './groups.ts';
+import { comparedGroups } from './groups.ts';
 import { indexOf } from './index-of.ts';
 import { type InspectedFunction, inspectFunction } from './inspect-function.ts';
 import { type ReservedRegion, reservedRegions } from './reserved.ts';
@@ -53,8 +53,7 @@ export function inspect(picture: Picture): Inspection {
 
 /** The kernel's groups, each with what joins its functions as far as it can be computed. */
 function inspectGroups(picture: Picture): Pick<Inspection, 'groups' | 'doubts'> {
-  const { topology } = groupsOfPicture(picture);
-  const computed = computeGroups(topology);
+  const { computed, comparison } = comparedGroups(picture);
   const reasons = new Map(
     computed.groups.flatMap((group) => {
       const reason = reasonOf(group);
@@ -67,8 +66,6 @@ function inspectGroups(picture: Picture): Pick<Inspection, 'groups' | 'doubts'> 
         devices.length > 1 ? devices.map((bdf) => reasons.get(bdf)).find((reason) => reason !== undefined) : undefined;
       return { number, devices, ...(type === undefined ? {} : { type }), ...(because === undefined ? {} : { because }) };
     }),
-    doubts: compareGroups(topology, computed, picture.groups, picture.system.cmdline).differences.map(
-      ({ functions, says }) => `${functions.join(', ')}: ${says}`,
-    ),
+    doubts: comparison.differences.map(({ functions, says }) => `${functions.join(', ')}: ${says}`),
   };
 }

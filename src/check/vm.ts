@@ -107,9 +107,11 @@ export function translated(vm: Vm): VmHostDevice[] {
   return iommu === undefined ? [] : vm.hostDevices.filter(({ at, bypasses }) => !bypasses && at > iommu.at);
 }
 
-/** What a property of the vIOMMU is: as given, or the default that the help of this QEMU prints. */
+/** What a property of the vIOMMU is: as given, or the default that the help of this QEMU prints; `on` or `off` for a bool. */
 export function iommuSetting(vm: Vm, iommu: VmIommu, name: string): string | undefined {
-  return iommu.device.props[name] ?? vm.qemu?.devices[iommu.device.driver]?.[name]?.default;
+  const preset = vm.qemu?.devices[iommu.device.driver]?.[name]?.default;
+  // Older QEMUs print `true` and `false`.
+  return iommu.device.props[name] ?? (preset === 'true' ? 'on' : preset === 'false' ? 'off' : preset);
 }
 
 /** Every interrupt controller is in the kernel, where QEMU sees no message of the I/O APIC. Source: QEMU hw/i386/x86-iommu.c. */
@@ -130,4 +132,12 @@ export function remapsInterrupts(vm: Vm, iommu: VmIommu): boolean {
 /** What a Vm is described with, as evidence. */
 export function quote(vm: Vm, device: VmDevice): { where: string; text: string } {
   return { where: vm.from, text: device.text };
+}
+
+/** The spellings of the property that gives the guest a first stage of its own, oldest first. */
+export const FIRST_STAGE: readonly string[] = ['x-flts', 'flts', 'fsts'];
+
+/** The property that asks for a first stage of the guest, when one is on. */
+export function firstStageAsked({ device }: VmIommu): string | undefined {
+  return FIRST_STAGE.find((name) => device.props[name] === 'on');
 }

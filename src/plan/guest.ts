@@ -1,5 +1,6 @@
 import type { Finding } from '../check/check.ts';
 import { registersOf } from '../check/units.ts';
+import { hostWidth } from '../check/viommu.ts';
 import type { Picture } from '../host/picture.ts';
 import { buildArgv, type GuestMachine, guestFiles } from '../qemu/index.ts';
 import { memlockNeed } from '../vfio/index.ts';
@@ -44,7 +45,7 @@ export function planGuest(input: PlanInput, devices: JournalDevice[], folder: st
   if (spec.kernel !== undefined) machine.kernel = spec.kernel;
   if (spec.initrd !== undefined) machine.initrd = spec.initrd;
   if (spec.append !== undefined) machine.append = spec.append;
-  const width = addressWidth(picture);
+  const width = addressWidth(picture, devices);
   if (iommu === 'intel' && width !== undefined) machine.addressWidth = width;
   const built = buildArgv(machine, qemu);
   if (built.refusals !== undefined)
@@ -78,12 +79,15 @@ export function planGuest(input: PlanInput, devices: JournalDevice[], folder: st
 }
 
 /**
- * Bits of the guest's IOVAs: no more than every unit of the host can translate, or QEMU refuses the device. Undefined when no
- * unit says. VT-d 5.10 §11.4.2, CAP_REG.MGAW is one less than the width.
+ * Bits of the guest's IOVAs: no more than the units before its devices can translate, or QEMU refuses the device. Undefined
+ * when they do not say.
  */
-function addressWidth(picture: Picture): 39 | 48 | undefined {
-  const widths = picture.units.flatMap((unit) => registersOf(unit)?.cap.MGAW ?? []).map((value) => value + 1);
-  return widths.length === 0 ? undefined : Math.min(...widths) >= 48 ? 48 : 39;
+function addressWidth(picture: Picture, devices: readonly JournalDevice[]): 39 | 48 | undefined {
+  const { bits } = hostWidth(
+    picture,
+    devices.flatMap(({ bdf, pf }) => (pf === undefined ? [bdf] : [pf])),
+  );
+  return bits === undefined ? undefined : bits >= 48 ? 48 : 39;
 }
 
 function chooseIommu({ spec, picture, qemu }: PlanInput): 'none' | 'intel' | 'virtio' | Finding {

@@ -1,3 +1,9 @@
+import { readIvrs, readMadt, specialDevicesOf } from '../../acpi/index.ts';
+import type { Picture } from '../../host/picture.ts';
+import type { Evidence, Verdict } from '../check.ts';
+import { bootWords } from '../cmdline.ts';
+import { logLines, notApplicable, pass, remappedChips, unknown } from '../facts.ts';
+import { TABLES, tableIs } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
 
 export const amdIvrsBroken: Problem = {
@@ -44,5 +50,60 @@ export const amdIvrsBroken: Problem = {
     'gh:chyves/chyves#30',
     'linux:drivers/iommu/amd/init.c',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Is the IVRS table right, and does it name every I/O APIC?', run: sound }],
 };
+
+const TABLE = `${TABLES}/IVRS`;
+/** The kernel wants the I/O APIC of the southbridge there, 00:14.0. Source: Linux check_ioapic_information(). */
+const SOUTHBRIDGE = 0xa0;
+
+function sound(picture: Picture): Verdict {
+  const table = tableIs(picture, 'IVRS');
+  if (table.is === 'absent') return notApplicable('there is no IVRS table');
+  const said = logLines(
+    picture,
+    /IOAPIC\[\d+\] not in IVRS table|No southbridge IOAPIC found|IVRS table error|AMD-Vi: Disabling interrupt remapping/,
+  );
+  const bytes = picture.firmwareTables.find(({ signature }) => signature === 'IVRS')?.bytes;
+  const ivrs = bytes === undefined ? undefined : readIvrs(bytes);
+  const wrong: Evidence[] = (ivrs?.findings ?? [])
+    .filter(({ is }) => is === 'broken')
+    .map(({ offset, says }) => ({ where: `${TABLE} offset ${offset}`, text: says }));
+  const chips = remappedChips(picture);
+  // A kernel that remaps interrupts has found the I/O APICs that it wants.
+  if (ivrs !== undefined && chips?.is !== true) wrong.push(...ioApicsMissing(picture, specialDevicesOf(ivrs)));
+  wrong.push(...(said?.lines ?? []));
+  if (wrong.length > 0) return { is: 'fail', because: wrong.map(({ text }) => text).join('; '), seen: wrong };
+  const remapped = chips === undefined ? [] : [chips.seen];
+  if (ivrs === undefined)
+    return unknown(
+      'the IVRS table could not be read: look as root',
+      { where: TABLE, text: 'because' in table ? table.because : 'too short' },
+      ...remapped,
+    );
+  return pass(
+    chips?.is === true
+      ? 'every block can be read, and the kernel remaps interrupts with it'
+      : 'every block can be read, and the I/O APICs that firmware gives are named',
+    { where: TABLE, text: `${ivrs.blocks.length} blocks` },
+    ...remapped,
+  );
+}
+
+/** I/O APICs of the MADT that neither the table nor `ivrs_ioapic=` has. */
+function ioApicsMissing(picture: Picture, special: ReturnType<typeof specialDevicesOf>): Evidence[] {
+  const madt = picture.platformTables.find(({ signature }) => signature === 'APIC');
+  const ioApics = (madt === undefined ? undefined : readMadt(madt.bytes))?.ioApics;
+  if (ioApics === undefined || ioApics.length === 0) return [];
+  // `ivrs_ioapic[10]=00:14.0`, `ivrs_ioapic=10@0000:00:14.0`
+  const given = bootWords(picture.system.cmdline).flatMap(({ name, value }) => {
+    const number = /^ivrs_ioapic\[(\w+)\]$/.exec(name)?.[1] ?? (name === 'ivrs_ioapic' ? value.split('@')[0] : undefined);
+    return number === undefined ? [] : [Number(number)];
+  });
+  const named = special.filter(({ kind }) => kind === 'ioapic');
+  const missing = ioApics.filter(({ id }) => !given.includes(id) && !named.some(({ handle }) => handle === id));
+  const found = missing.map(({ id }) => ({ where: TABLE, text: `IOAPIC[${id}] of the table APIC has no special device entry` }));
+  if (given.length === 0 && !named.some(({ sourceId }) => sourceId === SOUTHBRIDGE))
+    found.push({ where: TABLE, text: 'no special device entry is the I/O APIC of the southbridge at 00:14.0' });
+  return found;
+}

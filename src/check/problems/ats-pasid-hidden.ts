@@ -1,4 +1,13 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import { unitNamed } from '../../host/picture.ts';
+import { atsOf, expressOf, pasidOf, priOf, readConfig } from '../../pci/index.ts';
+import type { Verdict } from '../check.ts';
+import { optionValues } from '../cmdline.ts';
+import { isUntrusted } from '../domain.ts';
+import { at, isBridge, notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { registersOf } from '../units.ts';
 
 export const atsPasidHidden: Problem = {
   id: 'ats-pasid-hidden',
@@ -42,5 +51,37 @@ export const atsPasidHidden: Problem = {
     'gh:patmagauran/i915ovmfPkg#16',
     'linux:drivers/vfio/pci/vfio_pci_config.c',
   ],
-  rules: [],
+  rules: [{ about: 'function', asks: 'Would a guest see the ATS, PRI and PASID that it has?', run: judge }],
 };
+
+function judge(picture: Picture, found: PciFunction): Verdict {
+  if (isBridge(found)) return notApplicable('a bridge stays with the host');
+  const config = found.config === undefined ? undefined : readConfig(found.config);
+  // Without a PCI Express capability there is no extended space, where all three are.
+  const conventional = config !== undefined && config.length >= HEADERS && expressOf(config) === undefined;
+  if (conventional) return notApplicable('it is conventional PCI, which has none of them');
+  if (config === undefined || config.length <= HEADERS)
+    return unknown('its extended capabilities could not be read: that needs root');
+  const where = at(found, 'config');
+  const has = { ATS: atsOf(config) !== undefined, PRI: priOf(config) !== undefined, PASID: pasidOf(config) !== undefined };
+  const names = Object.entries(has).flatMap(([name, there]) => (there ? [name] : []));
+  if (names.length === 0) return notApplicable('it has none of them', { where, text: 'no ATS, PRI or PASID capability' });
+  const seen = [{ where, text: `${names.join(', ')} capability` }];
+  const hidden: string[] = [];
+  const rest = names.filter((name) => name !== 'ATS');
+  if (rest.length > 0) hidden.push(`vfio-pci hides ${rest.join(' and ')}`);
+  const unit = found.unit === undefined ? undefined : unitNamed(picture, found.unit);
+  const registers = unit === undefined ? undefined : registersOf(unit);
+  if (has.ATS) {
+    if (unit?.ecap !== undefined) seen.push({ where: `/sys/class/iommu/${unit.name}/intel-iommu/ecap`, text: unit.ecap });
+    if (registers?.ecap.DT === 0) hidden.push(`ECAP_REG.DT of ${unit?.name} is 0, so ATS is of no use`);
+    if (optionValues(picture.system.cmdline, 'pci').includes('noats')) hidden.push('pci=noats is on the command line');
+    if (isUntrusted(found)) hidden.push('it can be unplugged, so the kernel does not let it use ATS');
+  }
+  if (hidden.length > 0) return { is: 'fail', because: hidden.join('; '), seen };
+  if (registers === undefined) return unknown('whether the unit before it supports device TLBs could not be read', ...seen);
+  return pass(`ATS can be given on with device-iotlb=on; ${unit?.name} supports it`, ...seen);
+}
+
+/** The part of configuration space that has no extended capabilities. */
+const HEADERS = 256;

@@ -1,4 +1,9 @@
+import type { Picture } from '../../host/picture.ts';
+import { functionOf } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { quote, translated, type Vm, type VmHostDevice } from '../vm.ts';
 
 export const groupMultipleAddressSpaces: Problem = {
   id: 'group-multiple-address-spaces',
@@ -37,5 +42,39 @@ export const groupMultipleAddressSpaces: Problem = {
     'gh:branpurn/separate-kvm-feasibility (PR 4)',
     'qemu:hw/vfio/container.c',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Has each host group one address space in the guest?', run: judge }],
 };
+
+function judge(vm: Vm, picture: Picture): Verdict {
+  const devices = translated(vm);
+  if (devices.length < 2) return notApplicable('at most one host device is behind a vIOMMU');
+  const members = new Map<number, VmHostDevice[]>();
+  const ungrouped = [];
+  for (const one of devices) {
+    const group = one.bdf === undefined ? undefined : functionOf(picture, one.bdf)?.group;
+    if (group === undefined) ungrouped.push(one.bdf ?? one.device.text);
+    else members.set(group, [...(members.get(group) ?? []), one]);
+  }
+  for (const [group, list] of members) {
+    // Behind one conventional bridge all are the same requester to the vIOMMU.
+    const spaces = new Set(list.map(({ bridge, at: place }) => bridge ?? place));
+    if (list.length > 1 && spaces.size > 1)
+      return {
+        is: 'fail',
+        because: `${list.map(({ bdf }) => bdf).join(' and ')} share group ${group} of this host, which has one address space, and the vIOMMU gives each its own`,
+        seen: list.flatMap(({ bdf, device }) => [
+          quote(vm, device),
+          ...(bdf === undefined ? [] : [{ where: `/sys/bus/pci/devices/${bdf}/iommu_group`, text: String(group) }]),
+        ]),
+      };
+  }
+  if (ungrouped.length > 0)
+    return unknown(`the group of ${ungrouped.join(', ')} is not known: it is no function of this host, or is still to be made`);
+  return pass(
+    `${devices.length} host devices are in ${members.size} groups`,
+    ...devices.map(({ bdf }) => ({
+      where: `/sys/bus/pci/devices/${bdf}/iommu_group`,
+      text: String(functionOf(picture, bdf ?? '')?.group),
+    })),
+  );
+}

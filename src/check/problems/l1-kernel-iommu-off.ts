@@ -1,4 +1,9 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { notApplicable } from '../facts.ts';
+import { iommuState } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
+import { iommuOn } from '../rules/iommu-on.ts';
 
 export const l1KernelIommuOff: Problem = {
   id: 'l1-kernel-iommu-off',
@@ -20,5 +25,15 @@ export const l1KernelIommuOff: Problem = {
   fix: ['intel_iommu=on in the guest'],
   beware: 'A check on the host side cannot see it; verify must run in the guest (agent or serial).',
   sources: ['gh:bashtheshell/IOMMU-nested-pve', 'gh:os-autoinst/os-autoinst-distri-opensuse#21509'],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Does the kernel of this guest drive the vIOMMU that it was given?', run: judge }],
 };
+
+function judge(picture: Picture): Verdict {
+  if (!picture.system.guest) return notApplicable('this machine is no guest');
+  const state = iommuState(picture);
+  if (state.is === 'no-table') return notApplicable('this guest was given no vIOMMU');
+  if (state.is === 'no-driver') return notApplicable('its vIOMMU is a virtio-iommu');
+  const verdict = iommuOn.run(picture, '');
+  // Without the table nobody can tell a kernel that is off from a guest that was given nothing.
+  return state.is === 'hidden' ? { ...verdict, is: 'unknown' } : verdict;
+}

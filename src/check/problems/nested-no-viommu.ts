@@ -1,4 +1,10 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass } from '../facts.ts';
+import { iommuState } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
+import { iommuOn } from '../rules/iommu-on.ts';
+import { iommuOf, quote, type Vm } from '../vm.ts';
 
 export const nestedNoViommu: Problem = {
   id: 'nested-no-viommu',
@@ -52,5 +58,31 @@ export const nestedNoViommu: Problem = {
     'gh:srl-labs/vrnetlab#484',
     'ios-xr/xrd-tools:scripts/host-check',
   ],
-  rules: [],
+  rules: [
+    { about: 'vm', asks: 'Does it see an IOMMU, as a guest must that assigns devices on?', run: judge },
+    { about: 'host', asks: 'Was this guest given an IOMMU?', run: inGuest },
+  ],
 };
+
+function judge(vm: Vm): Verdict {
+  const iommu = iommuOf(vm);
+  if (iommu !== undefined) return pass('it has a vIOMMU', quote(vm, iommu.device));
+  const seen = { where: vm.from, text: 'no intel-iommu, amd-iommu, virtio-iommu or smmuv3' };
+  if (vm.assignsOn !== true)
+    return notApplicable(
+      vm.assignsOn === false ? 'it assigns no devices on' : 'it has no vIOMMU, and nobody said that it assigns devices on',
+      seen,
+    );
+  return { is: 'fail', because: 'it is to assign devices on and has no vIOMMU: it will have no IOMMU groups', seen: [seen] };
+}
+
+function inGuest(picture: Picture): Verdict {
+  if (!picture.system.guest) return notApplicable('this machine is no guest');
+  const verdict = iommuOn.run(picture, '');
+  const { is } = iommuState(picture);
+  return is === 'kernel-off' || is === 'no-driver' || is === 'no-group'
+    ? { is: 'pass', because: 'this guest was given a vIOMMU, which its kernel does not drive', seen: verdict.seen }
+    : is === 'hidden'
+      ? { ...verdict, is: 'unknown' }
+      : verdict;
+}

@@ -1,4 +1,7 @@
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { iommuOf, quote, translated, type Vm } from '../vm.ts';
 
 export const viommuAmd: Problem = {
   id: 'viommu-amd',
@@ -28,5 +31,24 @@ export const viommuAmd: Problem = {
     'qemu-11.1.2 -device amd-iommu,help',
     'gh:ROCm/amdgpu#25',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Can its vIOMMU translate for devices of the host?', run: judge }],
 };
+
+function judge(vm: Vm): Verdict {
+  const iommu = iommuOf(vm);
+  if (iommu?.kind !== 'amd') return notApplicable('it has no amd-iommu');
+  const seen = quote(vm, iommu.device);
+  if (translated(vm).length === 0) return notApplicable('no host device is behind its amd-iommu', seen);
+  const known = vm.qemu?.devices[iommu.device.driver];
+  if (known !== undefined && !('dma-remap' in known))
+    return {
+      is: 'fail',
+      because: 'amd-iommu of this QEMU has no dma-remap: it cannot follow the mappings of a host device, and QEMU refuses it',
+      seen: [seen],
+    };
+  if (iommu.device.props['dma-remap'] !== 'on')
+    return { is: 'fail', because: 'amd-iommu without dma-remap=on does not follow the mappings of a host device', seen: [seen] };
+  if (known === undefined)
+    return unknown('whether amd-iommu of the QEMU in use has dma-remap is in its help, which was not asked', seen);
+  return pass('dma-remap=on, and this QEMU has it', seen);
+}

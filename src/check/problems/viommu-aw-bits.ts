@@ -1,4 +1,10 @@
+import type { Picture } from '../../host/picture.ts';
+import { functionOf } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { hostWidth } from '../viommu.ts';
+import { iommuOf, iommuSetting, quote, translated, type Vm } from '../vm.ts';
 
 export const viommuAwBits: Problem = {
   id: 'viommu-aw-bits',
@@ -47,5 +53,38 @@ export const viommuAwBits: Problem = {
     'gh:cloud-hypervisor/cloud-hypervisor#7030',
     'gh:openai/vetu#61',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Can the host translate as many bits as the vIOMMU announces?', run: judge }],
 };
+
+function judge(vm: Vm, picture: Picture): Verdict {
+  const iommu = iommuOf(vm);
+  if (iommu?.kind !== 'intel') return notApplicable('it has no intel-iommu');
+  const own = quote(vm, iommu.device);
+  const devices = translated(vm);
+  if (devices.length === 0) return notApplicable('no host device is behind it', own);
+  const given = iommu.device.props['aw-bits'];
+  const bits = Number(iommuSetting(vm, iommu, 'aw-bits'));
+  const bdfs = devices.flatMap(
+    ({ bdf, pf }) => [bdf, pf].find((one) => one !== undefined && functionOf(picture, one) !== undefined) ?? [],
+  );
+  const host = hostWidth(picture, bdfs);
+  const seen = [own, ...host.seen];
+  if (Number.isNaN(bits))
+    return unknown(
+      `aw-bits is not given, and the default of the QEMU in use was not asked: 39 in 7.2, 48 in 10.0${host.bits === undefined ? '' : `; this host has ${host.bits}`}`,
+      ...seen,
+    );
+  if (host.bits === undefined) return unknown('how many bits the units before its devices translate could not be read', ...seen);
+  const how = given === undefined ? 'the default of this QEMU' : 'as given';
+  if (bits > host.bits)
+    return {
+      is: 'fail',
+      because: `aw-bits is ${bits} (${how}), and this host translates ${host.bits}: QEMU refuses the device`,
+      seen,
+      fix: [
+        `aw-bits=${host.bits >= 48 ? 48 : 39}`,
+        ...(host.bits < 48 ? ['host-phys-bits-limit=39 of -cpu, so that the guest puts nothing higher'] : []),
+      ],
+    };
+  return pass(`aw-bits is ${bits} (${how}), and this host translates ${host.bits}`, ...seen);
+}

@@ -1,4 +1,7 @@
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { firstStageAsked, iommuOf, quote, translated, type Vm } from '../vm.ts';
 
 export const viommuCachingMode: Problem = {
   id: 'viommu-caching-mode',
@@ -46,5 +49,26 @@ export const viommuCachingMode: Problem = {
     'qemu:hw/i386/intel_iommu.c',
     'qemu-11.1.2 strings',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Can the vIOMMU follow what the guest maps for host devices?', run: judge }],
 };
+
+function judge(vm: Vm): Verdict {
+  const iommu = iommuOf(vm);
+  if (iommu?.kind !== 'intel') return notApplicable('it has no intel-iommu');
+  const devices = translated(vm);
+  const seen = [quote(vm, iommu.device), ...devices.map(({ device }) => quote(vm, device))];
+  if (devices.length === 0) return notApplicable('no host device is behind its intel-iommu', ...seen);
+  if (iommu.device.props['caching-mode'] === 'on')
+    return pass('caching-mode=on: the guest tells each mapping that it adds', ...seen);
+  const nested = firstStageAsked(iommu);
+  if (nested !== undefined)
+    return unknown(
+      `${nested}=on lets hardware walk the tables of the guest; QEMU 11.1 demands caching-mode=on all the same, for when it cannot`,
+      ...seen,
+    );
+  return {
+    is: 'fail',
+    because: `caching-mode is off: the guest does not tell mappings that it adds, and QEMU refuses ${devices.length === 1 ? 'the host device' : `the ${devices.length} host devices`}`,
+    seen,
+  };
+}

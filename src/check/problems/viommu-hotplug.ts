@@ -1,4 +1,7 @@
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { quote, type Vm } from '../vm.ts';
 
 export const viommuHotplug: Problem = {
   id: 'viommu-hotplug',
@@ -27,5 +30,22 @@ export const viommuHotplug: Problem = {
     'gh:kata-containers/kata-containers#2899',
     'gh:kata-containers/kata-containers#6699',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Could a device be added while it runs?', run: judge }],
 };
+
+function judge(vm: Vm): Verdict {
+  const machine = { where: vm.from, text: `-machine ${vm.machine}` };
+  if (!/^(pc-)?q35\b/.test(vm.machine)) return notApplicable('only on q35 does it depend on spare ports', machine);
+  const used = new Set(vm.devices.flatMap(({ bus }) => bus ?? []));
+  const ports = vm.devices.filter(
+    ({ driver, id }) => /^(pcie-root-port|ioh3420|xio3130-downstream)$/.test(driver) && id !== undefined,
+  );
+  const spare = ports.filter(({ id }) => id !== undefined && !used.has(id));
+  if (spare.length > 0)
+    return pass(`${spare.length} of ${ports.length} root ports are empty`, machine, ...spare.map((port) => quote(vm, port)));
+  return {
+    is: 'unknown',
+    because: `${ports.length === 0 ? 'it has no root port' : `none of its ${ports.length} root ports is empty`}, and pcie.0 takes no device while it runs: nobody said whether one is to be added`,
+    seen: [machine],
+  };
+}

@@ -1,4 +1,7 @@
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { iommuOf, irqchipInKernel, quote, remapsInterrupts, type Vm } from '../vm.ts';
 
 export const viommuIrqchip: Problem = {
   id: 'viommu-irqchip',
@@ -35,5 +38,32 @@ export const viommuIrqchip: Problem = {
   beware:
     'The check applies to KVM only; under TCG QEMU starts without complaint (seen), so a rehearsal under TCG does not prove it.',
   sources: ['qemu:hw/i386/x86-iommu.c', 'qemu-7.2 run', 'gh:kubevirt/kubevirt#18915'],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Does its irqchip leave the vIOMMU the interrupts that it is to remap?', run: judge }],
 };
+
+function judge(vm: Vm): Verdict {
+  const iommu = iommuOf(vm);
+  if (iommu === undefined || (iommu.kind !== 'intel' && iommu.kind !== 'amd'))
+    return notApplicable('no vIOMMU of it remaps interrupts');
+  const { intremap, eim } = iommu.device.props;
+  const seen = [quote(vm, iommu.device), { where: vm.from, text: `${vm.accel}, kernel-irqchip=${vm.kernelIrqchip}` }];
+  if (intremap === 'on' && irqchipInKernel(vm))
+    return {
+      is: 'fail',
+      because:
+        'intremap=on, and the I/O APIC is in the kernel: QEMU would never see the interrupts that it is to remap, and does not start',
+      seen,
+    };
+  const remaps = remapsInterrupts(vm, iommu);
+  if (eim === 'on' && !remaps)
+    return {
+      is: 'fail',
+      because: 'eim=on goes with intremap=on only, and QEMU does not start',
+      seen,
+      fix: ['intremap=on and kernel-irqchip=split'],
+    };
+  if (!remaps) return notApplicable('its vIOMMU is not to remap interrupts', ...seen);
+  if (vm.accel !== 'kvm' && vm.kernelIrqchip === 'on')
+    return pass(`${vm.accel} does not enforce it; with KVM the same line would need kernel-irqchip=split`, ...seen);
+  return pass(`kernel-irqchip=${vm.kernelIrqchip}: QEMU sees the interrupts of the I/O APIC`, ...seen);
+}

@@ -1,4 +1,11 @@
+import type { PciFunction } from '../../host/functions.ts';
+import type { Picture } from '../../host/picture.ts';
+import { groupNumbered, unitNamed } from '../../host/picture.ts';
+import { classKind } from '../../pci/index.ts';
+import type { Verdict } from '../check.ts';
+import { at, notApplicable, ofEndpoints, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { isVirtual } from '../viommu.ts';
 
 export const viommuMapCost: Problem = {
   id: 'viommu-map-cost',
@@ -41,5 +48,36 @@ export const viommuMapCost: Problem = {
     'cloud-hypervisor:docs/iommu.md',
     'poc boot log',
   ],
-  rules: [],
+  rules: [
+    { about: 'function', asks: 'Can a driver of this guest use it without a trap for each mapping?', run: ofEndpoints(judge) },
+  ],
 };
+
+/** What maps memory for every packet or block. */
+const BUSY = new Set(['network', 'nvme', 'storage']);
+
+function judge(picture: Picture, found: PciFunction): Verdict {
+  const unit = found.unit === undefined ? undefined : unitNamed(picture, found.unit);
+  if (unit === undefined || !isVirtual(unit)) return notApplicable('no vIOMMU with shadowed tables is before it');
+  const { driver, group } = found;
+  if (driver === undefined || driver === 'vfio-pci') return notApplicable('no driver of this guest has it');
+  if (!BUSY.has(classKind(found.class))) return notApplicable('its driver maps little');
+  const type = group === undefined ? undefined : groupNumbered(picture, group)?.type;
+  const seen = [
+    { where: `/sys/kernel/iommu_groups/${group}/type`, text: type ?? 'not read' },
+    { where: at(found, 'driver'), text: driver },
+  ];
+  if (type === undefined) return unknown('the type of its group could not be read', ...seen);
+  if (type === 'identity') return pass('its driver reaches memory untranslated', ...seen);
+  if (driver === 'virtio-pci')
+    return unknown(
+      'a virtio device goes past the vIOMMU unless it is made with iommu_platform=on, which is not read here',
+      ...seen,
+    );
+  return {
+    is: 'fail',
+    because: `its group is ${type}, and ${unit.name} is a vIOMMU: each mapping of ${driver} traps to whoever runs this guest`,
+    seen,
+    fix: ['boot this guest with iommu=pt: what it hands to VFIO is translated all the same'],
+  };
+}

@@ -1,4 +1,7 @@
+import type { Verdict } from '../check.ts';
+import { notApplicable, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { iommuOf, quote, type Vm } from '../vm.ts';
 
 export const viommuMigration: Problem = {
   id: 'viommu-migration',
@@ -28,5 +31,22 @@ export const viommuMigration: Problem = {
   fix: ['hot-unplug before migration (failover pair for NICs)', 'offline migration'],
   beware: 'State it in the plan, not at the time of need.',
   sources: ['qemu:hw/vfio/migration.c', 'qemu-11.1.2 strings', 'cloud-hypervisor:docs/vfio.md'],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Could it be migrated live?', run: judge }],
 };
+
+function judge(vm: Vm): Verdict {
+  if (vm.hostDevices.length === 0) return notApplicable('it has no host devices');
+  const iommu = iommuOf(vm);
+  const seen = vm.hostDevices.map(({ device }) => quote(vm, device));
+  const wanted =
+    'incoming' in vm.options ||
+    'only-migratable' in vm.options ||
+    vm.hostDevices.some(({ device }) => device.props['enable-migration'] === 'on');
+  const why =
+    iommu === undefined
+      ? 'few devices of the host can be migrated, and only VFIO says which'
+      : 'a host device behind a vIOMMU cannot be migrated live';
+  if (iommu !== undefined && wanted)
+    return { is: 'fail', because: `migration is asked for, and ${why}`, seen: [...seen, quote(vm, iommu.device)] };
+  return unknown(`${why}; ${wanted ? 'it is asked for' : 'nobody said whether it is to be'}`, ...seen);
+}

@@ -1,4 +1,7 @@
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { iommuOf, quote, remapsInterrupts, type Vm } from '../vm.ts';
 
 export const viommuSmp255: Problem = {
   id: 'viommu-smp-255',
@@ -31,5 +34,24 @@ export const viommuSmp255: Problem = {
   fix: ['intel-iommu,intremap=on,eim=on with kernel-irqchip=split', 'amd-iommu,xtsup=on'],
   beware: 'APIC ids are sparse with odd core counts; compute them, do not count vCPUs.',
   sources: ['qemu-7.2 run', 'qemu-11.1.2 strings'],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Can interrupts reach all its vCPUs?', run: judge }],
 };
+
+/** The highest APIC id that a plain interrupt message can name; 255 is all of them. */
+const PLAIN = 254;
+
+function judge(vm: Vm): Verdict {
+  const { highestApicId: highest, maximum } = vm.vcpus;
+  if (highest === undefined) return notApplicable('it is no x86 machine');
+  const smp = { where: vm.from, text: `-smp ${vm.options.smp?.at(-1) ?? '1'}` };
+  if (highest <= PLAIN) return pass(`the highest APIC id is ${highest}`, smp);
+  const iommu = iommuOf(vm);
+  const what = `${maximum} vCPUs have APIC ids up to ${highest}, and above ${PLAIN} only an extended interrupt message reaches`;
+  if (iommu === undefined)
+    return unknown(`${what}; without a vIOMMU the guest needs a kernel that knows KVM's extended destination ids`, smp);
+  const seen = [smp, quote(vm, iommu.device)];
+  const { eim, xtsup } = iommu.device.props;
+  const extended = iommu.kind === 'intel' ? eim !== 'off' : iommu.kind === 'amd' && xtsup === 'on';
+  if (extended && remapsInterrupts(vm, iommu)) return pass(`${what}, which its vIOMMU sends`, ...seen);
+  return { is: 'fail', because: `${what}: its vIOMMU does not send them`, seen };
+}

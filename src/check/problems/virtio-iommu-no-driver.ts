@@ -1,4 +1,9 @@
+import type { Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { configPath, kernelConfig, notApplicable, pass } from '../facts.ts';
+import { iommuState, tableIs } from '../iommu-state.ts';
 import type { Problem } from '../problem.ts';
+import { iommuOn } from '../rules/iommu-on.ts';
 
 export const virtioIommuNoDriver: Problem = {
   id: 'virtio-iommu-no-driver',
@@ -29,5 +34,23 @@ export const virtioIommuNoDriver: Problem = {
     'cloud-hypervisor:docs/iommu.md',
     'qemu:hw/virtio/virtio-iommu.c',
   ],
-  rules: [],
+  rules: [{ about: 'host', asks: 'Has the virtio-iommu of this guest a driver?', run: judge }],
 };
+
+const OPTION = 'CONFIG_VIRTIO_IOMMU';
+
+function judge(picture: Picture): Verdict {
+  if (tableIs(picture, 'VIOT').is === 'absent') return notApplicable('firmware gives no VIOT table');
+  const verdict = iommuOn.run(picture, '');
+  const { is } = iommuState(picture);
+  if (is === 'on' || is === 'no-group') return pass('a driver has it', ...verdict.seen);
+  if (is !== 'no-driver') return { ...verdict, is: 'unknown' };
+  const built = kernelConfig(picture, OPTION);
+  const config = built === undefined ? [] : [{ where: configPath(picture.system.kernel), text: `${OPTION}=${built}` }];
+  return {
+    is: 'fail',
+    because: built === 'n' ? `firmware gives a VIOT table, and this kernel was built without ${OPTION}` : verdict.because,
+    seen: [...verdict.seen, ...config],
+    ...(built === 'n' || verdict.fix === undefined ? {} : { fix: verdict.fix }),
+  };
+}
