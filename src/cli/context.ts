@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import type { Host } from '../host/host.ts';
 import type { Globals } from './command.ts';
 import { Interrupted, UsageError } from './exit.ts';
-import { makeStyle, type Page, toJson, wantsColour } from './output.ts';
+import { jsonPieces, makeStyle, type Page, wantsColour } from './output.ts';
 import { type Progress, type Sink, startProgress } from './progress.ts';
 
 /** The process as a command sees it; tests give another. */
@@ -80,7 +80,9 @@ export function makeContext(globals: Globals, world: World): Context {
       return await machine();
     },
     print(report, render) {
-      world.stdout.write(`${globals.json ? toJson(report) : render(report, page).trimEnd()}\n`);
+      if (globals.json) for (const piece of jsonPieces(report)) world.stdout.write(piece);
+      else world.stdout.write(render(report, page).trimEnd());
+      world.stdout.write('\n');
     },
     note: (text) => void world.stderr.write(`${text}\n`),
     progress: (text) => startProgress(world.stderr, text),

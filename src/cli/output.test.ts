@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
-import { columns, harmless, makeStyle, showBytes, table, toJson, wantsColour, wrap } from './output.ts';
+import { columns, harmless, jsonPieces, makeStyle, showBytes, table, toJson, wantsColour, wrap } from './output.ts';
 import { startProgress } from './progress.ts';
 
 const page = { width: 40, style: makeStyle(false) };
@@ -127,3 +127,16 @@ test('progress is a plain line for each thing elsewhere', () => {
   progress.done();
   assert.deepEqual(to.written, ['second\n', 'third\n']);
 });
+
+test('a report in pieces is the report, whatever is in it', () =>
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.string(), fc.oneof(fc.jsonValue(), fc.bigInt(), fc.uint8Array({ maxLength: 4 }), fc.constant(undefined))),
+      fc.array(fc.jsonValue({ maxDepth: 1 }), { minLength: 255, maxLength: 520, size: 'max' }),
+      (some, many) => {
+        const report = { ...some, many };
+        assert.equal([...jsonPieces(report)].join(''), toJson(report));
+      },
+    ),
+    { seed: 3, numRuns: 30 },
+  ));

@@ -122,3 +122,26 @@ export function toJson(report: unknown): string {
     2,
   );
 }
+
+/** Elements of a list that are written at once. */
+const FEW = 256;
+
+/** The same text in pieces, so that a report of thousands of functions is never in memory as a whole. */
+export function* jsonPieces(report: object): Generator<string> {
+  let before = '{';
+  for (const [name, value] of Object.entries(report) as [string, unknown][]) {
+    if (value === undefined) continue;
+    yield `${before}\n  ${JSON.stringify(name)}: `;
+    before = ',';
+    if (!Array.isArray(value) || value.length <= FEW) {
+      yield toJson(value).replaceAll('\n', '\n  ');
+      continue;
+    }
+    for (let at = 0; at < value.length; at += FEW) {
+      const few = toJson(value.slice(at, at + FEW));
+      yield `${at === 0 ? '[' : ','}${few.slice(1, -2).replaceAll('\n', '\n  ')}`;
+    }
+    yield '\n  ]';
+  }
+  yield before === '{' ? '{}' : '\n}';
+}
