@@ -1,7 +1,16 @@
 import { type Host, HostError } from './host.ts';
 
+/** NUMA nodes, `node0` ... among other files. Source: Linux Documentation/ABI/stable/sysfs-devices-node. */
+export const NODES = '/sys/devices/system/node';
+
+/** Where the numbers of free huge pages are below a folder; `resv_hugepages` is there for the whole machine only. */
+function hugepages(folder: string): string[] {
+  const sizes = ['hugepages-2048kB', 'hugepages-1048576kB'];
+  return sizes.flatMap((size) => [`${folder}/${size}/free_hugepages`, `${folder}/${size}/resv_hugepages`]);
+}
+
 /** Files whose text some question needs, beside those that a reader of its own takes apart. RELEASE stands for the kernel's. */
-const TEXTS = [
+const TEXTS: readonly string[] = [
   '/proc/iomem',
   '/proc/interrupts',
   '/proc/meminfo',
@@ -11,12 +20,11 @@ const TEXTS = [
   '/proc/sys/kernel/tainted',
   '/sys/kernel/security/lockdown',
   '/boot/config-RELEASE',
-  '/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages',
-  '/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages',
-] as const;
+  ...hugepages('/sys/kernel/mm/hugepages'),
+];
 
 /** Folders whose names some question needs. */
-const FOLDERS = ['/dev/vfio', '/dev/vfio/devices', '/sys/class/iommu', '/etc/modprobe.d'] as const;
+const FOLDERS = ['/dev/vfio', '/dev/vfio/devices', '/sys/class/iommu', '/etc/modprobe.d', NODES] as const;
 
 /** Modules whose parameters decide about passthrough. */
 const MODULES = ['vfio', 'vfio_pci', 'vfio_pci_core', 'vfio_iommu_type1', 'iommufd', 'kvm', 'kvm_intel', 'kvm_amd'] as const;
@@ -53,6 +61,11 @@ export async function readTexts(host: Host, release: string, unread: (what: stri
     const names = await attempt(path, () => host.files.list(path));
     if (names !== undefined) folders[path] = names;
   }
+  for (const node of folders[NODES] ?? [])
+    for (const path of /^node\d+$/.test(node) ? hugepages(`${NODES}/${node}/hugepages`) : []) {
+      const text = await attempt(path, () => host.files.readText(path));
+      if (text !== undefined) texts[path] = text;
+    }
   // Which module takes which device, and in which order they load.
   for (const name of folders['/etc/modprobe.d'] ?? []) {
     if (!name.endsWith('.conf')) continue;

@@ -1,3 +1,4 @@
+import type { IommuGroup } from '../../host/iommu.ts';
 import { functionOf, groupNumbered, type Picture, unitNamed } from '../../host/picture.ts';
 import {
   type AddressRange,
@@ -116,7 +117,7 @@ export function addressesReached(vm: Vm, picture: Picture): Calculated {
     const unit = found?.unit === undefined ? undefined : unitNamed(picture, found.unit);
     if (unit === undefined || found?.group === undefined) continue;
     const group = groupNumbered(picture, found.group);
-    for (const { start, end, type } of group?.reserved ?? []) reserved.push({ start: BigInt(start), end: BigInt(end), type });
+    reserved.push(...reservedOf(group));
     if (unitsSeen.has(unit.name)) continue;
     unitsSeen.add(unit.name);
     const kernel = { release: picture.system.kernel, cmdline: picture.system.cmdline };
@@ -189,8 +190,17 @@ export function barsPlaced(vm: Vm, picture: Picture): Calculated {
   };
 }
 
+/** Reserved regions of a group as numbers; a line that is none is left out. */
+export function reservedOf(group: IommuGroup | undefined): ReservedRegion[] {
+  const address = (text: string) => (/^0x[0-9a-f]{1,16}$/i.test(text) ? BigInt(text) : undefined);
+  return (group?.reserved ?? []).flatMap(({ start: from, end: to, type }) => {
+    const [start, end] = [address(from), address(to)];
+    return start === undefined || end === undefined ? [] : [{ start, end, type }];
+  });
+}
+
 /** What the arithmetic needs of a VM; undefined for machines and firmware that it does not know. */
-function layoutOf(vm: Vm, picture: Picture): GuestLayout | undefined {
+export function layoutOf(vm: Vm, picture: Picture): GuestLayout | undefined {
   const machine = /^(pc-)?q35\b/.test(vm.machine) ? 'q35' : /^pc(-i440fx)?\b/.test(vm.machine) ? 'pc' : undefined;
   if (vm.arch !== 'x86' || machine === undefined || vm.firmware === 'other' || vm.memory.bytes === 0) return undefined;
   const bits = physBits(vm, picture);

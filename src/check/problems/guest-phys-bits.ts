@@ -1,3 +1,4 @@
+import { bitsEnough } from '../limits/vm-addresses.ts';
 import type { Problem } from '../problem.ts';
 
 export const guestPhysBits: Problem = {
@@ -31,5 +32,5 @@ export const guestPhysBits: Problem = {
   fix: ['-cpu host,host-phys-bits=on[,host-phys-bits-limit=N]', 'choose N = min(host bits, IOMMU aperture bits)'],
   beware: 'Some AMD parts lose bits to memory encryption (CPUID 0x8000001F EBX 11:6).',
   sources: ['gh:cloud-hypervisor/cloud-hypervisor#8291', 'gh:gnif/LookingGlass#1184', 'gh:tianocore/edk2#9299'],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Has its processor enough address bits, and no more than the host?', run: bitsEnough }],
 };

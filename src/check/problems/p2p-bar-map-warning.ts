@@ -1,4 +1,7 @@
+import type { Verdict } from '../check.ts';
+import { notApplicable, pass } from '../facts.ts';
 import type { Problem } from '../problem.ts';
+import { quote, type Vm } from '../vm.ts';
 
 export const p2pBarMapWarning: Problem = {
   id: 'p2p-bar-map-warning',
@@ -36,5 +39,17 @@ export const p2pBarMapWarning: Problem = {
     'gh:cloud-hypervisor/cloud-hypervisor#7030',
     'qemu-11.1.2',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Will QEMU be silent about BARs that one device cannot reach of another?', run: judge }],
 };
+
+function judge(vm: Vm): Verdict {
+  if (vm.hostDevices.length < 2) return notApplicable('it has fewer than two host devices');
+  const seen = vm.hostDevices.map(({ device }) => quote(vm, device));
+  const through = vm.hostDevices.filter(({ backend }) => backend === 'iommufd');
+  if (through.length === 0) return pass('the container backend maps BARs for DMA as well', ...seen);
+  return {
+    is: 'fail',
+    because: `${through.length} of ${vm.hostDevices.length} host devices are given through iommufd, which many kernels do not let map BARs: QEMU warns for each, and nothing but DMA from device to device is lost`,
+    seen,
+  };
+}

@@ -1,3 +1,4 @@
+import { reservedAvoided } from '../limits/vm-addresses.ts';
 import type { Problem } from '../problem.ts';
 
 export const reservedIovaOverlap: Problem = {
@@ -32,5 +33,5 @@ export const reservedIovaOverlap: Problem = {
     'linux:Documentation/ABI/testing/sysfs-kernel-iommu_groups',
     'qemu:hw/i386/intel_iommu.c',
   ],
-  rules: [],
+  rules: [{ about: 'vm', asks: 'Does guest memory keep clear of reserved addresses?', run: reservedAvoided }],
 };
