@@ -11,6 +11,7 @@ import { l1KernelIommuOff } from './problems/l1-kernel-iommu-off.ts';
 import { l1NoIntremap } from './problems/l1-no-intremap.ts';
 import { nestedKvmOff } from './problems/nested-kvm-off.ts';
 import { nestedNoViommu } from './problems/nested-no-viommu.ts';
+import { noInterruptRemapping } from './problems/no-interrupt-remapping.ts';
 import { viommuAmd } from './problems/viommu-amd.ts';
 import { viommuAwBits } from './problems/viommu-aw-bits.ts';
 import { viommuCachingMode } from './problems/viommu-caching-mode.ts';
@@ -291,4 +292,19 @@ test('a mapping costs a trap where a vIOMMU is shadowed and the group is transla
   assert.equal(cost(shadowed, 'identity'), 'pass');
   assert.equal(cost(shadowed, 'DMA', 'vfio-pci'), 'not-applicable');
   assert.equal(cost(real, 'DMA-FQ'), 'not-applicable');
+});
+
+test('with iommufd and no interrupt remapping the bind fails with EPERM and no line, and the parameter of containers does not help', () => {
+  const host = (parameters: Picture['parameters'], cmdline = 'intremap=off') => pictureOf({ parameters }, cmdline);
+  const unsafe = { allow_unsafe_interrupts: 'Y' };
+  const through = (line: string, picture: Picture) => judge(noInterruptRemapping, line, { picture });
+  const iommufd = `${VFIO},iommufd=f`;
+  const refused = through(iommufd, host({ vfio_iommu_type1: unsafe }));
+  assert.equal(refused.is, 'fail');
+  assert.match(refused.because, /iommufd refuses to bind it with EPERM, and the kernel prints no line/);
+  assert.equal(through(iommufd, host({ iommufd: unsafe })).is, 'pass');
+  assert.equal(through(VFIO, host({ vfio_iommu_type1: unsafe })).is, 'pass');
+  assert.equal(through(VFIO, host({ iommufd: unsafe })).is, 'fail');
+  assert.equal(through(iommufd, host({}, '')).is, 'pass');
+  assert.equal(through('-device vfio-pci,host=77:00.0', host({})).is, 'unknown');
 });

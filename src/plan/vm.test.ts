@@ -2,11 +2,16 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { captures, tellCaptures } from '../../test/captures.ts';
 import { sharedData } from '../../test/data.ts';
 import { fakeHost, machine } from '../../test/fake-host.ts';
+import { pictureOf } from '../../test/pictures.ts';
+import { recordedQemu } from '../../test/qemu.ts';
+import { PROBLEMS } from '../check/problems/index.ts';
 import { translated } from '../check/vm.ts';
 import { vmOf } from '../check/vm-argv.ts';
 import { readDomain } from '../qemu/domain-xml.ts';
+import { readQemu } from '../qemu/index.ts';
 import { readPlanInput } from './read-plan.ts';
 import { parseSpec } from './spec.ts';
 import { vmOfSpec } from './vm.ts';
@@ -87,4 +92,25 @@ test('a command line that libvirt wrote says the same as the domain it wrote it 
     counts.iommus += vm.iommus.length;
   }
   assert.ok(counts.lines > 10 && counts.devices > 5 && counts.iommus > 1, JSON.stringify(counts));
+});
+
+const recorded = captures();
+test(`of a line that QEMU really started, no rule says that it would not start (${tellCaptures(recorded)})`, async () => {
+  const installed = {
+    'v72-': await readQemu(recordedQemu('qemu-7.2.22')),
+    '': await readQemu(recordedQemu('qemu-10.0.2')),
+  };
+  const picture = pictureOf({ functions: [] });
+  let judged = 0;
+  for (const { name, argv } of recorded.all) {
+    const vm = vmOf(['qemu-system-x86_64', ...argv], installed[name.startsWith('v72-') ? 'v72-' : '']);
+    for (const { id, rules } of PROBLEMS)
+      for (const rule of rules) {
+        if (rule.about !== 'vm') continue;
+        const { is, because } = rule.run(vm, picture);
+        assert.notEqual(is, 'fail', `${name} ${id}: ${because}`);
+        if (is === 'pass') judged++;
+      }
+  }
+  assert.ok(judged > 100, `${judged}`);
 });

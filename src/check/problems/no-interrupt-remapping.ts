@@ -1,6 +1,9 @@
-import { ofEndpoints } from '../facts.ts';
+import { functionOf, type Picture } from '../../host/picture.ts';
+import type { Verdict } from '../check.ts';
+import { notApplicable, ofEndpoints, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 import { interruptsRemapped } from '../rules/interrupts-remapped.ts';
+import type { Vm } from '../vm.ts';
 
 export const noInterruptRemapping: Problem = {
   id: 'no-interrupt-remapping',
@@ -68,5 +71,44 @@ export const noInterruptRemapping: Problem = {
       asks: interruptsRemapped.asks,
       run: ofEndpoints((picture, { bdf }) => interruptsRemapped.run(picture, bdf)),
     },
+    {
+      about: 'vm',
+      asks: 'Does each way into VFIO that it takes do without interrupt remapping, where there is none?',
+      run: allowed,
+    },
   ],
 };
+
+/** Containers and iommufd each have a parameter of their own, and one does not speak for the other. */
+function allowed(vm: Vm, picture: Picture): Verdict {
+  if (vm.hostDevices.length === 0) return notApplicable('it has no host devices');
+  // What allows to do without is asked for each backend below.
+  const strict = { ...picture, parameters: {} };
+  const seen = [];
+  const refused = [];
+  const unread = [];
+  for (const { bdf, pf, backend } of vm.hostDevices) {
+    const named = [bdf, pf].find((one) => one !== undefined && functionOf(picture, one) !== undefined);
+    const verdict = named === undefined ? undefined : interruptsRemapped.run(strict, named);
+    if (verdict?.is === 'pass') continue;
+    if (verdict?.is !== 'fail') {
+      unread.push(verdict === undefined ? `${bdf ?? 'a host device'} is no function of this host` : verdict.because);
+      continue;
+    }
+    const module = backend === 'iommufd' ? 'iommufd' : 'vfio_iommu_type1';
+    const value = picture.parameters[module]?.allow_unsafe_interrupts;
+    seen.push(...verdict.seen, { where: `/sys/module/${module}/parameters/allow_unsafe_interrupts`, text: value ?? 'not there' });
+    if (value === 'Y') continue;
+    refused.push(
+      backend === 'iommufd'
+        ? `${bdf}: iommufd refuses to bind it with EPERM, and the kernel prints no line (${verdict.because})`
+        : `${bdf}: its container refuses the IOMMU with EPERM (${verdict.because})`,
+    );
+  }
+  if (refused.length > 0) return { is: 'fail', because: refused.join('; '), seen };
+  if (unread.length > 0) return unknown(unread.join('; '), ...seen);
+  return pass(
+    seen.length === 0 ? 'interrupts of all its devices are remapped' : 'interrupts are not remapped, and that is allowed',
+    ...seen,
+  );
+}

@@ -42,6 +42,7 @@ function judge(vm: Vm): Verdict {
     'incoming' in vm.options ||
     'only-migratable' in vm.options ||
     vm.hostDevices.some(({ device }) => device.props['enable-migration'] === 'on');
+  if (iommu === undefined && !wanted) return notApplicable('nobody asks for migration', ...seen);
   const why =
     iommu === undefined
       ? 'few devices of the host can be migrated, and only VFIO says which'

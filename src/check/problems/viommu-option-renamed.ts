@@ -1,5 +1,5 @@
 import type { Verdict } from '../check.ts';
-import { pass, unknown } from '../facts.ts';
+import { notApplicable, pass, unknown } from '../facts.ts';
 import type { Problem } from '../problem.ts';
 import type { Vm, VmDevice } from '../vm.ts';
 
@@ -39,7 +39,8 @@ const RENAMED: readonly (readonly string[])[] = [
 ];
 
 function judge({ devices, iommus, qemu, from }: Vm): Verdict {
-  if (qemu === undefined) return unknown('the installed QEMU was not asked for its options');
+  if (qemu === undefined)
+    return iommus.length === 0 ? notApplicable('it has no vIOMMU') : unknown('the installed QEMU was not asked for its options');
   const asked = devices.filter(({ driver }) => driver in qemu.devices || driver in qemu.absent);
   const missing = asked.flatMap((device) => lacking(device, qemu.devices[device.driver]));
   const version = { where: 'qemu-system-x86_64 -device help', text: qemu.version };
