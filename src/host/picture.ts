@@ -68,7 +68,7 @@ export async function readPicture(host: Host): Promise<Picture> {
   }
   for (const found of functions) {
     for (const name of found.unrecorded ?? [])
-      unread.push({ what: `${found.bdf} ${name}`, because: 'it was not recorded in this snapshot' });
+      unread.push({ what: `${found.bdf} ${name}`, because: 'what was recorded does not say' });
     for (const name of found.unanswered ?? [])
       unread.push({
         what: `${found.bdf} ${name}`,

@@ -2,14 +2,22 @@ import { type Host, HostError, type NvmeCommand } from './host.ts';
 import { type Answer, bytesOf, type Content, isRefused, type Place, placeOf, type Snapshot } from './snapshot.ts';
 import { fromUtf8 } from './utf8.ts';
 
+const NOT_RECORDED = 'was not recorded in this snapshot';
+
 /**
  * A recorded host. It answers as the host did, and knows a little more: what is not among the names of a folder is not there.
  * A question that was not asked of the host has no answer, which is an error with `ENODATA`; every change is one with `EROFS`.
  *
  * @param name for messages: `snapshot:FILE`
+ * @param because why a question has no answer
  * @param own a folder of whoever looks, which a record has nothing of: it is empty
  */
-export function replaying(snapshot: Snapshot, name: string, own?: string): Host {
+export function replaying(snapshot: Snapshot, name: string, own?: string, because: string = NOT_RECORDED): Host {
+  const notRecorded = (what: string): HostError => new HostError(what, because, 'ENODATA');
+  const recorded = <T>(what: string, answer: Answer<T> | undefined): T => {
+    if (answer === undefined) throw notRecorded(what);
+    return given(answer);
+  };
   const folders = new Map(Object.entries(snapshot.places).map(([folder, names]) => [folder, new Map(Object.entries(names))]));
   const find = (path: string): Place | undefined => {
     const { folder, name: last } = placeOf(path);
@@ -112,15 +120,6 @@ export function replaying(snapshot: Snapshot, name: string, own?: string): Host 
 function given<T>(answer: Answer<T>): T {
   if (isRefused(answer)) throw new HostError(answer.subject, answer.refused, answer.errno);
   return answer;
-}
-
-function recorded<T>(what: string, answer: Answer<T> | undefined): T {
-  if (answer === undefined) throw notRecorded(what);
-  return given(answer);
-}
-
-function notRecorded(what: string): HostError {
-  return new HostError(what, 'was not recorded in this snapshot', 'ENODATA');
 }
 
 function bytesIn(path: string, content: Content | null): Uint8Array | undefined {

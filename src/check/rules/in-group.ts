@@ -12,6 +12,8 @@ export const inGroup: Check = check({
     if (found === undefined) return { is: 'unknown', because: 'there is no such function', seen: [] };
     if (found.group !== undefined)
       return { is: 'pass', because: `it is in group ${found.group}`, seen: [{ where, text: `group ${found.group}` }] };
+    if (found.unrecorded?.includes('iommu_group'))
+      return { is: 'unknown', because: 'what was recorded does not say which group it is in', seen: [] };
     const unit = picture.units.find(({ name }) => parseBdf(name) !== undefined);
     if (unit !== undefined && found.driver === undefined)
       return {
