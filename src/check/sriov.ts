@@ -1,9 +1,10 @@
 import type { PciFunction } from '../host/functions.ts';
 import type { Link } from '../host/host.ts';
 import { functionOf, linkNamed, type Picture } from '../host/picture.ts';
-import { formatBdf, lastVfBus, parseBdf, readConfig } from '../pci/index.ts';
+import { formatBdf, lastVfBus, parseBdf } from '../pci/index.ts';
 import type { Evidence, Verdict } from './check.ts';
 import { at, unknown, withheld } from './facts.ts';
+import { configOf, indexOf } from './index-of.ts';
 
 /**
  * Drivers of mainline Linux that make VFs when `sriov_numvfs` is written (`sriov_configure` of their pci_driver). A driver
@@ -93,7 +94,7 @@ export function vfsOnBuses(
   if (address === undefined || sriov === undefined) return undefined;
   const layout = { FirstVFOffset: sriov.firstVFOffset, VFStride: sriov.vfStride };
   const above = bridgeAbove(picture, pf);
-  const last = above?.config === undefined ? undefined : readConfig(above.config)?.bridge?.subordinate;
+  const last = above === undefined ? undefined : configOf(above)?.bridge?.subordinate;
   const bus = lastVfBus(address, layout, sriov.totalVFs);
   const limit = last ?? address.bus;
   let fit = sriov.totalVFs;
@@ -113,12 +114,11 @@ export function bridgeAbove(picture: Picture, { path }: PciFunction): PciFunctio
 
 /** Who uses VFs of a PF: programs that hold their groups, containers that have their interfaces. */
 export function usersOfVfs(picture: Picture, { virtfns }: PciFunction): { bdf: string; what: string; where: string }[] {
-  if (picture.usage.length === 0) return [];
+  const { usesOfFunction, usesOfGroup } = indexOf(picture);
   return virtfns.flatMap((bdf) => {
     const group = functionOf(picture, bdf)?.group;
-    return picture.usage
-      .filter((usage) => usage.bdf === bdf || (usage.group !== undefined && usage.group === group))
-      .map(({ what, where }) => ({ bdf, what, where }));
+    const uses = [...(usesOfFunction.get(bdf) ?? []), ...(group === undefined ? [] : (usesOfGroup.get(group) ?? []))];
+    return uses.map(({ what, where }) => ({ bdf, what, where }));
   });
 }
 

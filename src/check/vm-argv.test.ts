@@ -57,6 +57,7 @@ test('a line as guides print it is understood', () => {
 test('APIC ids are sparse with odd core counts', () => {
   const id = (smp: string) => vmOf(['qemu-system-x86_64', '-smp', smp]).vcpus.highestApicId;
   assert.equal(id('4'), 3);
+  assert.equal(id('3,cores=0'), 2, 'what QEMU refuses is still a number');
   assert.equal(id('6,sockets=2,cores=3'), 6);
   assert.equal(id('192,sockets=2,cores=48,threads=2'), 128 + 95);
   // 255 is reached with far fewer than 256 processors.

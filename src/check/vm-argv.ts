@@ -206,7 +206,11 @@ function readCpu(text: string | undefined): Vm['cpu'] {
 
 function readVcpus(text: string | undefined, machine: string, arch: Vm['arch']): Vm['vcpus'] {
   const given = readSettings(text ?? '', 'cpus');
-  const part = (name: string) => readNumber(given[name]);
+  /** QEMU takes no zero. */
+  const part = (name: string) => {
+    const number = readNumber(given[name]);
+    return number === undefined ? undefined : Math.max(1, number);
+  };
   const inner = ['dies', 'clusters', 'modules', 'drawers', 'books'].map((name) => part(name) ?? 1).reduce((a, b) => a * b, 1);
   let [sockets, cores, threads] = [part('sockets'), part('cores'), part('threads')];
   const whole = (sockets ?? 1) * inner * (cores ?? 1) * (threads ?? 1);

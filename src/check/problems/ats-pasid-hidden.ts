@@ -1,11 +1,12 @@
 import type { PciFunction } from '../../host/functions.ts';
 import type { Picture } from '../../host/picture.ts';
 import { unitNamed } from '../../host/picture.ts';
-import { atsOf, expressOf, pasidOf, priOf, readConfig } from '../../pci/index.ts';
+import { atsOf, expressOf, pasidOf, priOf } from '../../pci/index.ts';
 import type { Verdict } from '../check.ts';
 import { optionValues } from '../cmdline.ts';
 import { isUntrusted } from '../domain.ts';
 import { at, isBridge, notApplicable, pass, unknown } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 import { registersOf } from '../units.ts';
 
@@ -56,7 +57,7 @@ export const atsPasidHidden: Problem = {
 
 function judge(picture: Picture, found: PciFunction): Verdict {
   if (isBridge(found)) return notApplicable('a bridge stays with the host');
-  const config = found.config === undefined ? undefined : readConfig(found.config);
+  const config = configOf(found);
   // Without a PCI Express capability there is no extended space, where all three are.
   const conventional = config !== undefined && config.length >= HEADERS && expressOf(config) === undefined;
   if (conventional) return notApplicable('it is conventional PCI, which has none of them');

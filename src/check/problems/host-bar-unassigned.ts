@@ -1,5 +1,6 @@
-import { barsOf, readConfig } from '../../pci/index.ts';
+import { barsOf } from '../../pci/index.ts';
 import { at, isBridge, notApplicable, pass, unknown } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 
 export const hostBarUnassigned: Problem = {
@@ -46,7 +47,7 @@ export const hostBarUnassigned: Problem = {
         if (isBridge(found)) return notApplicable('a bridge stays with the host');
         if (found.physfn !== undefined) return notApplicable('the BARs of a VF are in the SR-IOV capability of its PF');
         const bars = found.resources.slice(0, 6);
-        const config = found.config === undefined ? undefined : readConfig(found.config);
+        const config = configOf(found);
         const where = at(found, 'resource');
         if (bars.length === 0) return unknown('its resources could not be read');
         const without = bars.filter(({ space, size, unset, start }) => space === 'memory' && size > 0 && (unset || start === 0));

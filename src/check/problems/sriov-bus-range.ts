@@ -1,8 +1,9 @@
 import type { PciFunction } from '../../host/functions.ts';
 import type { Picture } from '../../host/picture.ts';
-import { express2Of, readConfig, sriovOf } from '../../pci/index.ts';
+import { express2Of, sriovOf } from '../../pci/index.ts';
 import type { Evidence } from '../check.ts';
 import { at, notApplicable, pass, unknown } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 import { bridgeAbove, vfsOnBuses } from '../sriov.ts';
 
@@ -70,6 +71,11 @@ export const sriovBusRange: Problem = {
         seen.push({ where: `${at(bridgeAbove(picture, found) ?? found, 'config')}, Subordinate Bus Number`, text: hex(last) });
         if (fit >= totalVFs)
           return pass(`all ${totalVFs} VFs are on buses up to ${hex(bus)}, and the bridge above passes ${hex(last)}`, ...seen);
+        if (numVFs !== undefined && numVFs > fit)
+          return unknown(
+            `${numVFs} VFs exist, and the bridge above says that ${fit} could: one of the numbers is not what the kernel goes by`,
+            ...seen,
+          );
         return {
           is: 'fail',
           because: `${fit} of ${totalVFs} VFs can be had: the last would be on bus ${hex(bus)}, and the bridge above passes buses up to ${hex(last)}${proviso}; more give ENOMEM, for want of bus numbers and not of memory`,
@@ -83,8 +89,8 @@ export const sriovBusRange: Problem = {
 /** Whether the PF and the port above it use ARI: without it VFs need more bus numbers. */
 function hierarchy(picture: Picture, found: PciFunction): Evidence[] {
   const above = bridgeAbove(picture, found);
-  const own = found.config === undefined ? undefined : readConfig(found.config);
-  const port = above?.config === undefined ? undefined : readConfig(above.config);
+  const own = configOf(found);
+  const port = above === undefined ? undefined : configOf(above);
   const sriov = own === undefined ? undefined : sriovOf(own);
   const express = port === undefined ? undefined : express2Of(port);
   return [

@@ -1,8 +1,9 @@
 import type { PciFunction } from '../../host/functions.ts';
 import type { Picture } from '../../host/picture.ts';
-import { decodeBars, readConfig, sriovOf, windowsOf } from '../../pci/index.ts';
+import { decodeBars, sriovOf, windowsOf } from '../../pci/index.ts';
 import type { Evidence } from '../check.ts';
 import { at, notApplicable, pass, unknown } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 import { bridgeAbove } from '../sriov.ts';
 
@@ -58,7 +59,7 @@ export const sriovMmioExhausted: Problem = {
       asks: 'Is there room for the BARs of all its VFs?',
       run(picture, found) {
         if (found.sriov === undefined) return notApplicable('it is no PF');
-        const config = found.config === undefined ? undefined : readConfig(found.config);
+        const config = configOf(found);
         const sriov = config === undefined ? undefined : sriovOf(config);
         if (sriov?.TotalVFs === 0 || (sriov === undefined && found.sriov.totalVFs === 0))
           return notApplicable('it can have no VFs');
@@ -108,7 +109,7 @@ const VF_BARS = 7;
 
 function windowAbove(picture: Picture, found: PciFunction): Evidence[] {
   const above = bridgeAbove(picture, found);
-  const config = above?.config === undefined ? undefined : readConfig(above.config);
+  const config = above === undefined ? undefined : configOf(above);
   if (above === undefined || config === undefined) return [];
   return windowsOf(config)
     .filter(({ space, base, limit }) => space !== 'io' && limit > base && limit > 0)

@@ -1,6 +1,7 @@
 import { functionOf } from '../../host/picture.ts';
-import { portType, readConfig, sriovOf } from '../../pci/index.ts';
+import { portType, sriovOf } from '../../pci/index.ts';
 import { at, notApplicable, pass, unknown } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 import { dependencyOf, makesVfs } from '../sriov.ts';
 
@@ -56,7 +57,7 @@ export const sriovNoPfDriver: Problem = {
       about: 'function',
       asks: 'Is the function that its VFs depend on a PF?',
       run(picture, found) {
-        const config = found.config === undefined ? undefined : readConfig(found.config);
+        const config = configOf(found);
         const sriov = config === undefined ? undefined : sriovOf(config);
         if (found.sriov === undefined) return notApplicable('it is no PF');
         if (config === undefined || sriov === undefined)

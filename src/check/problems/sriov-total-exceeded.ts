@@ -1,6 +1,7 @@
 import { functionOf } from '../../host/picture.ts';
-import { readConfig, sriovOf } from '../../pci/index.ts';
+import { sriovOf } from '../../pci/index.ts';
 import { at, notApplicable, pass } from '../facts.ts';
+import { configOf } from '../index-of.ts';
 import type { Problem } from '../problem.ts';
 import { countRefused } from '../sriov.ts';
 
@@ -46,7 +47,7 @@ export const sriovTotalExceeded: Problem = {
         if (found.sriov === undefined) return notApplicable('it is no PF');
         const { totalVFs } = found.sriov;
         const seen = [{ where: at(found, 'sriov_totalvfs'), text: String(totalVFs) }];
-        const capability = found.config === undefined ? undefined : readConfig(found.config);
+        const capability = configOf(found);
         const most = capability === undefined ? undefined : sriovOf(capability)?.TotalVFs;
         if (most !== undefined) seen.push({ where: `${at(found, 'config')}, TotalVFs`, text: String(most) });
         if (totalVFs === 0)

@@ -1,3 +1,4 @@
+import { OPEN_FILES } from '../../host/picture.ts';
 import { USAGE } from '../../host/usage.ts';
 import { at, notApplicable, pass, unknown, withheld } from '../facts.ts';
 import type { Problem } from '../problem.ts';
@@ -68,7 +69,7 @@ export const sriovVfsInUse: Problem = {
             because: `${new Set(users.map(({ bdf }) => bdf)).size} of its ${found.sriov.numVFs} VFs are in use: writing 0 to sriov_numvfs, or taking its driver away, waits for ${[...new Set(users.map(({ what }) => what))].join(', ')}`,
             seen: [present, ...users.map(({ bdf, what, where: there }) => ({ where: there, text: `${bdf}: ${what}` }))],
           };
-        const hidden = withheld(picture, USAGE) ?? withheld(picture, 'open files of other users');
+        const hidden = withheld(picture, USAGE) ?? withheld(picture, OPEN_FILES);
         if (hidden !== undefined)
           return unknown(`who has its ${found.sriov.numVFs} VFs open could not be read: ${hidden}`, present);
         return pass(`nobody was found to use its ${found.sriov.numVFs} VFs`, present);
