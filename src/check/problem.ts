@@ -6,6 +6,7 @@ import type { Vm } from './vm.ts';
 /** A message that a problem shows itself with. */
 export interface Message {
   in: 'qemu' | 'kernel' | 'write' | 'libvirt' | 'dpdk' | 'fw' | 'guest';
+  /** Of two problems that share a line the one is closer whose match is longer: what is only looked ahead at does not count. */
   re: RegExp;
   /** A made-up instance, with invented addresses. */
   example: string;

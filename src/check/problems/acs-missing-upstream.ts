@@ -20,6 +20,12 @@ export const acsMissingUpstream: Problem = {
       proof: 'seen',
       marker: true,
     },
+    {
+      in: 'libvirt',
+      re: /is behind a switch lacking ACS and cannot be assigned/,
+      example: 'Device 0000:03:00.0 is behind a switch lacking ACS and cannot be assigned',
+      proof: 'rep',
+    },
   ],
   why: 'The group walk climbs until pci_acs_path_enabled() holds for source validation, P2P request redirect, completion redirect and upstream forwarding; a root or downstream port without them merges all below.',
   see: [

@@ -27,6 +27,12 @@ export const amdIvrsBroken: Problem = {
     },
     { in: 'kernel', re: /AMD-Vi: Disabling interrupt remapping/, example: 'AMD-Vi: Disabling interrupt remapping', proof: 'src' },
     { in: 'kernel', re: /IVRS table error/, example: 'AMD-Vi: IVRS table error: AE_NOT_FOUND', proof: 'src' },
+    {
+      in: 'kernel',
+      re: /AMD-Vi: \[Firmware (Warn|Bug)\]: (?!:? ?No southbridge)/,
+      example: 'AMD-Vi: [Firmware Warn]: EFR mismatch. Use IVHD EFR (0x1 : 0x2).',
+      proof: 'rep',
+    },
   ],
   why: 'Each IOAPIC/HPET must have a special-device entry with the right id; boards ship with wrong ids, zero IVMD ranges or bad checksums.',
   see: [

@@ -15,7 +15,7 @@ export const bindWithoutOverride: Problem = {
   says: [
     {
       in: 'write',
-      re: /(echo|write).*: (No such device|Device or resource busy)/,
+      re: /\b(echo|write)\b(?!.*sriov_numvfs).*: (No such device|Device or resource busy)/,
       example: 'write /sys/bus/pci/drivers/vfio-pci/bind: No such device',
       proof: 'rep',
     },

@@ -19,6 +19,12 @@ export const busResetNeedsAll: Problem = {
       example: 'vfio: Cannot reset device 0000:01:00.0, depends on group 12 which is not owned.',
       proof: 'src',
     },
+    {
+      in: 'libvirt',
+      re: /Active [0-9a-f:.]+ devices on bus with [0-9a-f:.]+, not doing bus reset/,
+      example: 'internal error: Active 0000:01:00.1 devices on bus with 0000:01:00.0, not doing bus reset',
+      proof: 'rep',
+    },
   ],
   why: 'VFIO_DEVICE_PCI_HOT_RESET is allowed only when the caller owns all affected devices; siblings in other groups or with the host block it.',
   see: [

@@ -14,7 +14,7 @@ export const d3coldStuck: Problem = {
   says: [
     {
       in: 'kernel',
-      re: /Unable to change power state from D3(cold|hot) to D0, device inaccessible/,
+      re: /(Unable|Refused) to change power state\b/,
       example: 'vfio-pci 0000:01:00.0: Unable to change power state from D3cold to D0, device inaccessible',
       proof: 'rep',
     },
@@ -32,8 +32,20 @@ export const d3coldStuck: Problem = {
     },
     {
       in: 'kernel',
-      re: /not ready \d+ms after (resume|FLR|bus reset); (waiting|giving up)/,
+      re: /not ready \d+ms after (resume|FLR|bus reset)/,
       example: 'nvidia 0000:01:00.0: not ready 65535ms after resume; giving up',
+      proof: 'rep',
+    },
+    {
+      in: 'libvirt',
+      re: /[Uu]nknown PCI header type '?(127|7f|0x7f)\b/,
+      example: "internal error: Unknown PCI header type '127' for device '0000:01:00.0'",
+      proof: 'rep',
+    },
+    {
+      in: 'kernel',
+      re: /invalid power transition \(from D3cold to D3hot\)/,
+      example: 'vfio-pci 0000:01:00.0: invalid power transition (from D3cold to D3hot)',
       proof: 'rep',
     },
   ],

@@ -27,6 +27,18 @@ export const dmaEntryLimit: Problem = {
         "vfio_register_ram_discard_listener: possibly running out of DMA mappings. E.g., try increasing the 'block-size' of virtio-mem devies.",
       proof: 'src',
     },
+    {
+      in: 'qemu',
+      re: /vfio: DMA(?= mapping failed, unable to continue)/,
+      example: 'hardware error: vfio: DMA mapping failed, unable to continue',
+      proof: 'src',
+    },
+    {
+      in: 'dpdk',
+      re: /[Cc]annot set up DMA remapping, error 28\b/,
+      example: 'EAL: Cannot set up DMA remapping, error 28 (No space left on device)',
+      proof: 'rep',
+    },
   ],
   why: 'type1 limits entries per container (dma_entry_limit, 65535). A guest that maps 4 KiB at a time through the vIOMMU reaches it at 256 MiB mapped; a confidential guest with 2 MiB shared blocks or virtio-mem with small blocks reaches it too.',
   see: [

@@ -19,6 +19,18 @@ export const dmaFaultNotMapped: Problem = {
       example: 'vfio-pci 0000:01:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000e address=0xfffffff000 flags=0x0020]',
       proof: 'src',
     },
+    {
+      in: 'kernel',
+      re: /Event logged \[(IO_PAGE_FAULT|ILLEGAL_DEV_TABLE_ENTRY|INVALID_DEVICE_REQUEST|DEV_TAB_HARDWARE_ERROR|PAGE_TAB_HARDWARE_ERROR|RMP_)/,
+      example: 'AMD-Vi: Event logged [IO_PAGE_FAULT device=15:00.0 domain=0x0000 address=0x00000000fdeaf040 flags=0x0020]',
+      proof: 'seen',
+    },
+    {
+      in: 'kernel',
+      re: /DMAR: ?\[(DMA (Read|Write|Execute)|INTR-REMAP)\b[^\]]*\] Request device/,
+      example: 'DMAR:[DMA Read] Request device [04:00.0] fault addr 201a556000',
+      proof: 'seen',
+    },
   ],
   why: "In order of frequency: driver maps with the wrong direction or uses physical addresses (broken with translation on); the device sends with another function's requester id (alias quirk); guest still runs DMA after its domain was torn down; memory not shared with VFIO (hot-plugged, ballooned, P2P BAR).",
   see: [

@@ -39,6 +39,12 @@ export const dmarFirmwareBug: Problem = {
       example: 'DMAR: [Firmware Bug]: No DRHD structure found in DMAR table',
       proof: 'src',
     },
+    {
+      in: 'kernel',
+      re: /No firmware reserved region can cover this RMRR|Parse DMAR table failure|DMAR: \[Firmware (Warn|Bug)\]/,
+      example: 'DMAR: Parse DMAR table failure.',
+      proof: 'seen',
+    },
   ],
   why: 'Firmware error. A unit that reads all ones is dropped and with it the groups of the devices in its scope.',
   see: [

@@ -24,6 +24,13 @@ export const framebufferHoldsBar: Problem = {
       example: 'Failed to mmap 0000:01:00.0 BAR 3. Performance may be slow',
       proof: 'src',
     },
+    {
+      in: 'kernel',
+      re: /resource sanity check: requesting \[mem[^\]]*\], which spans more than (BOOTFB|efifb|simple-framebuffer|vesafb)/,
+      example:
+        'resource sanity check: requesting [mem 0xd0000000-0xdfffffff], which spans more than BOOTFB [mem 0xd1000000-0xd12fffff]',
+      proof: 'rep',
+    },
   ],
   why: 'The boot framebuffer is a separate platform device whose resource lies inside the BAR; unbinding the GPU driver does not free it.',
   see: [

@@ -22,6 +22,12 @@ export const gpuRomUnreadable: Problem = {
       example: 'Rom loading for device at 0000:01:00.0 has been disabled due to system instability issues',
       proof: 'src',
     },
+    {
+      in: 'qemu',
+      re: /Cannot read device rom at|Device option ROM contents are probably invalid/,
+      example: 'vfio-pci: Cannot read device rom at 0000:01:00.0',
+      proof: 'src',
+    },
   ],
   why: "The boot GPU's ROM is shadowed at 0xC0000 and the BAR reads garbage after initialisation.",
   see: [{ read: '{d}/rom (write 1, read, write 0) first two bytes', when: 'not 55 AA', sure: 'certain' }],

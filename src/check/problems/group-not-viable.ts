@@ -23,6 +23,12 @@ export const groupNotViable: Problem = {
       example: 'EAL: 0000:44:00.3 VFIO group is not viable! Not all devices in IOMMU group bound to VFIO or unbound',
       proof: 'rep',
     },
+    {
+      in: 'qemu',
+      re: /Verify all devices in group \d+ are bound to vfio/,
+      example: 'Verify all devices in group 14 are bound to vfio-<bus> or pci-stub and not already in use',
+      proof: 'src',
+    },
   ],
   why: 'DMA ownership of a group is exclusive. Every endpoint of it must have no driver or a driver that does not do kernel DMA (vfio-pci, pci-stub, or a bridge driver that manages its own DMA such as pcieport).',
   see: [

@@ -10,7 +10,7 @@ export const guestMmio64Window: Problem = {
   says: [
     {
       in: 'guest',
-      re: /BAR ?\d+(:| \[mem[^\]]*\]:) (can't assign; no space|no space for|failed to assign)/,
+      re: /\bBAR ?[0-6](:| \[mem[^\]]*\]:) (can't assign; no space|(no space for|failed to assign)(?! \[io\b))/,
       example: 'pci 0000:01:00.0: BAR 1: no space for [mem size 0x800000000 64bit pref]',
       proof: 'rep',
     },
@@ -19,6 +19,12 @@ export const guestMmio64Window: Problem = {
       re: /NVRM: This PCI I\/O region assigned to your NVIDIA device is invalid/,
       example: 'NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:',
       proof: 'mem',
+    },
+    {
+      in: 'guest',
+      re: /can't assign(?=; no space)/,
+      example: "pci 0000:05:00.0: can't assign; no space",
+      proof: 'rep',
     },
   ],
   why: 'Firmware sizes the window (OVMF 32 GiB by default or from phys-bits); resizable BAR makes a GPU ask for its full memory, SR-IOV PFs ask for all VF BARs.',

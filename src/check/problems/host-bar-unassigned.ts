@@ -12,7 +12,7 @@ export const hostBarUnassigned: Problem = {
   says: [
     {
       in: 'kernel',
-      re: /pci [0-9a-f:.]+: BAR ?\d+(:| \[mem[^\]]*\]:) (no space for|failed to assign|can't assign; no space)/,
+      re: /\b[\w-]+ [0-9a-f]{4}:[0-9a-f:.]+: BAR ?[0-6](:| \[mem[^\]]*\]:) (can't assign; no space|(no space for|failed to assign)(?! \[io\b))/,
       example: "pci 0000:41:00.0: BAR 1 [mem size 0x10000000 64bit pref]: can't assign; no space",
       proof: 'rep',
     },
@@ -20,6 +20,18 @@ export const hostBarUnassigned: Problem = {
       in: 'kernel',
       re: /can't claim; no compatible bridge window/,
       example: "pci 0000:00:1f.5: BAR 0 [mem 0xfe010000-0xfe010fff]: can't claim; no compatible bridge window",
+      proof: 'rep',
+    },
+    {
+      in: 'kernel',
+      re: /can't assign(?=; no space)/,
+      example: "pci 0000:05:00.0: can't assign; no space",
+      proof: 'rep',
+    },
+    {
+      in: 'kernel',
+      re: /BAR 1[45](?=: (no space for|failed to assign))|bridge window(?= \[mem size [^\]]*\]: (can't assign; no space|failed to assign))/,
+      example: "pcieport 0000:02:01.0: bridge window [mem size 0x00200000 64bit pref]: can't assign; no space",
       proof: 'rep',
     },
   ],

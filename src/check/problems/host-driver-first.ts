@@ -19,6 +19,18 @@ export const hostDriverFirst: Problem = {
       example: 'NVRM: Attempting to remove device 0000:01:00.0 with non-zero usage count!',
       proof: 'mem',
     },
+    {
+      in: 'libvirt',
+      re: /[Uu]nmanaged PCI device [0-9a-f:.]+ must be manually detached from the host/,
+      example: 'unsupported configuration: Unmanaged PCI device 0000:01:00.0 must be manually detached from the host',
+      proof: 'rep',
+    },
+    {
+      in: 'dpdk',
+      re: /not managed by VFIO driver, skipping/,
+      example: 'EAL: 0000:01:00.0 not managed by VFIO driver, skipping',
+      proof: 'rep',
+    },
   ],
   why: 'Early userspace loads the GPU/NVMe driver; vfio-pci is a module loaded later. Unbinding a live GPU or NVMe can hang.',
   see: [

@@ -5,6 +5,7 @@ import { amdIvrsBroken } from './amd-ivrs-broken.ts';
 import { atsPasidHidden } from './ats-pasid-hidden.ts';
 import { bindWithoutOverride } from './bind-without-override.ts';
 import { bridgeInGroupFalseAlarm } from './bridge-in-group-false-alarm.ts';
+import { bridgeWindowShort } from './bridge-window-short.ts';
 import { busResetNeedsAll } from './bus-reset-needs-all.ts';
 import { confidentialVfio } from './confidential-vfio.ts';
 import { conventionalPciAlias } from './conventional-pci-alias.ts';
@@ -25,6 +26,7 @@ import { hostDriverFirst } from './host-driver-first.ts';
 import { hugepagesShort } from './hugepages-short.ts';
 import { igdHostBridge } from './igd-host-bridge.ts';
 import { igpuDmaFaults } from './igpu-dma-faults.ts';
+import { intxNotShareable } from './intx-not-shareable.ts';
 import { iommuKernelOff } from './iommu-kernel-off.ts';
 import { iommuOffInFirmware } from './iommu-off-in-firmware.ts';
 import { iommuPtMisread } from './iommu-pt-misread.ts';
@@ -47,12 +49,15 @@ import { pfHasVfs } from './pf-has-vfs.ts';
 import { pfLinkDown } from './pf-link-down.ts';
 import { ramDiscardConflict } from './ram-discard-conflict.ts';
 import { reservedIovaOverlap } from './reserved-iova-overlap.ts';
+import { resetIncomplete } from './reset-incomplete.ts';
 import { rmrrLocked } from './rmrr-locked.ts';
 import { snpNeedsTranslation } from './snp-needs-translation.ts';
 import { sriovBusRange } from './sriov-bus-range.ts';
 import { sriovChangeNonzero } from './sriov-change-nonzero.ts';
 import { sriovMmioExhausted } from './sriov-mmio-exhausted.ts';
+import { sriovMsixExhausted } from './sriov-msix-exhausted.ts';
 import { sriovNoPfDriver } from './sriov-no-pf-driver.ts';
+import { sriovNotOffered } from './sriov-not-offered.ts';
 import { sriovTotalExceeded } from './sriov-total-exceeded.ts';
 import { sriovVfsInUse } from './sriov-vfs-in-use.ts';
 import { untrustedDevice } from './untrusted-device.ts';
@@ -111,12 +116,14 @@ export const PROBLEMS: readonly Problem[] = [
   framebufferHoldsBar,
   vfioModulesMissing,
   vfioGroupBusy,
+  intxNotShareable,
   vfioPermissions,
   lockdownBlocksPci,
   noiommuMode,
   noResetMethod,
   busResetNeedsAll,
   d3coldStuck,
+  resetIncomplete,
   memlockLimit,
   memlockViommuMultiplier,
   dmaEntryLimit,
@@ -129,10 +136,13 @@ export const PROBLEMS: readonly Problem[] = [
   guestMmio64Window,
   guestPhysBits,
   hostBarUnassigned,
+  bridgeWindowShort,
   untrustedDevice,
   sriovChangeNonzero,
   sriovNoPfDriver,
+  sriovNotOffered,
   sriovTotalExceeded,
+  sriovMsixExhausted,
   sriovMmioExhausted,
   sriovBusRange,
   sriovVfsInUse,

@@ -20,6 +20,12 @@ export const iovaOutsideAperture: Problem = {
       example: 'Region pc.ram: vfio_container_dma_map(0xaaaa, 0x0, 0x80000000, 0xfffd) = -22 (Invalid argument)',
       proof: 'rep',
     },
+    {
+      in: 'qemu',
+      re: /vfio: DMA(?= mapping failed, unable to continue)/,
+      example: 'hardware error: vfio: DMA mapping failed, unable to continue',
+      proof: 'src',
+    },
   ],
   why: 'RAM or a 64-bit BAR of the guest lies above MGAW / the page-table depth in use - 39-bit client IOMMUs against 46-bit guests, or L2 BARs above a 39-bit vIOMMU.',
   see: [

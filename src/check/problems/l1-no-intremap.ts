@@ -19,6 +19,12 @@ export const l1NoIntremap: Problem = {
         'vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param "allow_unsafe_interrupts" to enable VFIO IOMMU support on this platform',
       proof: 'src',
     },
+    {
+      in: 'guest',
+      re: /Failed to set iommu for container(?=: Operation not permitted)/,
+      example: 'failed to setup container for group 3: Failed to set iommu for container: Operation not permitted',
+      proof: 'rep',
+    },
   ],
   why: 'intremap=off, or auto which is off unless the irqchip is split/off, or a guest kernel without CONFIG_IRQ_REMAP. Having a group is necessary, not sufficient.',
   see: [

@@ -36,8 +36,32 @@ export const memlockLimit: Problem = {
     },
     {
       in: 'kernel',
-      re: /vfio_pin_page_external: Task .* \(\d+\) RLIMIT_MEMLOCK \(\d+\) exceeded/,
+      re: /RLIMIT_MEMLOCK \(\d+\) exceeded|vfio_pin_pages failed, ret -12\b/,
       example: 'vfio_pin_page_external: Task qemu-system-x86 (575712) RLIMIT_MEMLOCK (1048576) exceeded',
+      proof: 'src',
+    },
+    {
+      in: 'qemu',
+      re: /(VFIO_MAP_DMA|IOMMU_IOAS_MAP)( failed)?: (-12\b|Cannot allocate memory)/,
+      example: 'IOMMU_IOAS_MAP failed: Cannot allocate memory',
+      proof: 'src',
+    },
+    {
+      in: 'dpdk',
+      re: /[Cc]annot set up DMA remapping, error 12\b/,
+      example: 'EAL: Cannot set up DMA remapping, error 12 (Cannot allocate memory)',
+      proof: 'rep',
+    },
+    {
+      in: 'qemu',
+      re: /\bENOMEM(?=.{0,80}(iommufd|IOAS|VFIO|BAR))/,
+      example: 'iommufd: ENOMEM while BAR 2 was mapped',
+      proof: 'rep',
+    },
+    {
+      in: 'qemu',
+      re: /vfio: DMA(?= mapping failed, unable to continue)/,
+      example: 'hardware error: vfio: DMA mapping failed, unable to continue',
       proof: 'src',
     },
   ],

@@ -14,7 +14,7 @@ export const noInterruptRemapping: Problem = {
   says: [
     {
       in: 'kernel',
-      re: /No interrupt remapping support\.\s+Use the module param "allow_unsafe_interrupts"/,
+      re: /No interrupt remapping\b( support)?|Use the module param "allow_unsafe_interrupts"/,
       example:
         'vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param "allow_unsafe_interrupts" to enable VFIO IOMMU support on this platform',
       proof: 'src',
@@ -37,6 +37,12 @@ export const noInterruptRemapping: Problem = {
       re: /Failed to enable irq remapping\.\s+You are vulnerable to irq-injection/,
       example: 'DMAR-IR: Failed to enable irq remapping. You are vulnerable to irq-injection attacks.',
       proof: 'src',
+    },
+    {
+      in: 'dpdk',
+      re: /cannot set IOMMU type, error 1\b/,
+      example: 'EAL: 0000:03:00.0 cannot set IOMMU type, error 1 (Operation not permitted)',
+      proof: 'rep',
     },
   ],
   why: 'Without remapping a guest can write any MSI message by DMA to FEEx_xxxx and inject vectors into the host. Causes: ECAP.IR=0, DMAR flag INTR_REMAP clear, intremap=off, an IOAPIC outside every DRHD scope, kernel without CONFIG_IRQ_REMAP, or in a guest a vIOMMU without intremap=on.',

@@ -16,7 +16,7 @@ export const noResetMethod: Problem = {
   says: [
     {
       in: 'qemu',
-      re: /vfio: Cannot reset device [0-9a-f:.]+, no available reset mechanism/,
+      re: /no available reset\b( mechanism)?/,
       example: 'vfio: Cannot reset device 0000:00:1f.3, no available reset mechanism.',
       proof: 'src',
     },
@@ -24,6 +24,12 @@ export const noResetMethod: Problem = {
       in: 'kernel',
       re: /Unsupported reset method '[a-z_]+'/,
       example: "vfio-pci 0000:0f:00.0: Unsupported reset method 'device_specific'",
+      proof: 'rep',
+    },
+    {
+      in: 'libvirt',
+      re: /Unable to reset PCI device [0-9a-f:.]+: no FLR, PM reset or bus reset available/,
+      example: 'internal error: Unable to reset PCI device 0000:01:00.1: no FLR, PM reset or bus reset available',
       proof: 'rep',
     },
   ],

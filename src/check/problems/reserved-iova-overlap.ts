@@ -21,6 +21,12 @@ export const reservedIovaOverlap: Problem = {
         'vtd_iova_to_flpte: xlat address is in interrupt range (iova=0xfee01000, level=0x1, pte=0xfee01003, write=1, pasid=0xffffffff)',
       proof: 'src',
     },
+    {
+      in: 'qemu',
+      re: /vfio(_container)?_dma_map(?=\([^)]{0,200}\) = -22)/,
+      example: 'vfio_dma_map(0x7f1234567890, 0xa0000, 0x20000, 0x7f1230000000) = -22 (Invalid argument)',
+      proof: 'rep',
+    },
   ],
   why: 'x86 reserves FEE00000-FEEFFFFF for interrupts; AMD reserves FD00000000-FFFFFFFFFF; RMRRs appear as direct. VFIO refuses any map that crosses one.',
   see: [{ read: '{g}/reserved_regions', when: 'a line intersects a guest RAM range of the plan', sure: 'certain' }],

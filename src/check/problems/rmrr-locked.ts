@@ -27,6 +27,19 @@ export const rmrrLocked: Problem = {
       example: 'failed to setup container for group 31: Failed to set iommu for container: Operation not permitted',
       proof: 'src',
     },
+    {
+      in: 'kernel',
+      re: /Firmware has requested this device have a 1:1 IOMMU mapping/,
+      example:
+        'vfio-pci 0000:01:00.0: Firmware has requested this device have a 1:1 IOMMU mapping, rejecting configuring the device without a 1:1 mapping. Contact your platform vendor.',
+      proof: 'src',
+    },
+    {
+      in: 'dpdk',
+      re: /cannot set IOMMU type(?=, error (1|22)\b)/,
+      example: 'EAL: 0000:03:00.0 cannot set IOMMU type, error 1 (Operation not permitted)',
+      proof: 'rep',
+    },
   ],
   why: 'Firmware (management controllers on HP/HPE Gen8-9 above all) keeps doing DMA through the card; Linux refuses an assignment that would break or expose it. USB and graphics RMRRs count as relaxable.',
   see: [

@@ -32,6 +32,18 @@ export const sriovMmioExhausted: Problem = {
       example: 'write /sys/bus/pci/devices/0000:3b:00.1/sriov_numvfs: cannot allocate memory',
       proof: 'rep',
     },
+    {
+      in: 'kernel',
+      re: /VF BAR ?\d+ ?(: (no space for|failed to assign|can't assign; no space)|\[mem[^\]]*\]: (no space|failed to assign|can't assign; no space))/,
+      example: "pci 0000:04:00.0: VF BAR 2 [mem size 0x00400000 64bit]: can't assign; no space",
+      proof: 'rep',
+    },
+    {
+      in: 'kernel',
+      re: /BAR ?([7-9]|1[0-2]): (no space for|failed to assign)/,
+      example: 'pci 0000:5e:00.0: BAR 9: no space for [mem size 0x01000000 64bit]',
+      proof: 'rep',
+    },
   ],
   why: "Space of VF-BAR-size x TotalVFs must be assigned to each VF BAR in the PF's SR-IOV capability when the bus is enumerated - for TotalVFs, not for the number you want.",
   see: [

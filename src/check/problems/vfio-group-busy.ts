@@ -32,6 +32,18 @@ export const vfioGroupBusy: Problem = {
       example: 'vfio-pci 0000:01:00.0: Device is currently in use, task "bash" (4711) blocked until device is released',
       proof: 'src',
     },
+    {
+      in: 'libvirt',
+      re: /PCI device [0-9a-f:.]+ is in use by/,
+      example: 'Requested operation is not valid: PCI device 0000:01:00.0 is in use by driver QEMU, domain other',
+      proof: 'rep',
+    },
+    {
+      in: 'qemu',
+      re: /([Cc]ould not|[Ff]ailed to) open '?\/dev\/vfio\/devices\/vfio\d+'?: Device or resource busy/,
+      example: "Could not open '/dev/vfio/devices/vfio0': Device or resource busy",
+      proof: 'rep',
+    },
   ],
   why: 'One opener per group (legacy) and per device; a stale QEMU, a second VM or another SR-IOV pool has it.',
   see: [{ read: '/proc/*/fd links to /dev/vfio/<group> and /dev/vfio/devices/vfioN', when: 'any', sure: 'certain' }],

@@ -30,6 +30,18 @@ export const vfioModulesMissing: Problem = {
         'failed to load "/sys/bus/pci/devices/0000:02:00.0/vfio-dev/vfio0/dev" (is your kernel config missing CONFIG_VFIO_DEVICE_CDEV?)',
       proof: 'src',
     },
+    {
+      in: 'qemu',
+      re: /([Cc]ould not|[Ff]ailed to) open '?\/dev\/vfio\/[\w/]+'?: No such file or directory/,
+      example: "Could not open '/dev/vfio/vfio': No such file or directory",
+      proof: 'rep',
+    },
+    {
+      in: 'dpdk',
+      re: /[Cc]annot open VFIO container, error 2\b|VFIO support could not be initialized/,
+      example: 'EAL: VFIO support could not be initialized',
+      proof: 'rep',
+    },
   ],
   why: 'Module not loaded, container without the device nodes, or kernel too old (iommufd from 6.2, vfio cdev from 6.6).',
   see: [

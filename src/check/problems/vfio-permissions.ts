@@ -13,6 +13,18 @@ export const vfioPermissions: Problem = {
       example: "Could not open '/dev/vfio/12': Permission denied",
       proof: 'rep',
     },
+    {
+      in: 'qemu',
+      re: /\bvfio(?=.{0,160}(Operation not permitted|Permission denied|EPERM|EACCES))/,
+      example: 'vfio: the group could not be opened: Permission denied',
+      proof: 'rep',
+    },
+    {
+      in: 'dpdk',
+      re: /[Cc]annot open (VFIO container|\/dev\/vfio\/\w+).{0,20}(error 13|Permission denied)/,
+      example: 'EAL: Cannot open VFIO container, error 13 (Permission denied)',
+      proof: 'rep',
+    },
   ],
   why: 'Group nodes are root-only; a device cgroup or LSM denies; in containers the node exists with the wrong numbers.',
   see: [

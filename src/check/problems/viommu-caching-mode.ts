@@ -28,6 +28,12 @@ export const viommuCachingMode: Problem = {
       example: 'device 01.00.0 requires caching mode',
       proof: 'src',
     },
+    {
+      in: 'libvirt',
+      re: /(refuse|need|require|without|must|missing).{0,80}\bcaching[-_]mode\b/,
+      example: 'hostdev requires caching_mode on the intel iommu device',
+      proof: 'rep',
+    },
   ],
   why: 'Hardware caches no not-present entries, so a guest need not invalidate when it adds a mapping. CM=1 obliges it to, which is the only moment at which QEMU can update the shadow.',
   see: [
