@@ -1,6 +1,8 @@
+import type { Verdict } from './check.ts';
 import type { LogLine } from './log-lines.ts';
 import type { Message, Problem } from './problem.ts';
 import { PROBLEMS } from './problems/index.ts';
+import { SEVERITIES } from './survey.ts';
 
 /** A problem that a message stands for, with the message of the catalogue. */
 export interface Candidate {
@@ -46,7 +48,7 @@ export function needleOf({ source, flags }: RegExp): string | undefined {
     if (run.length > longest.length) longest = run;
     run = '';
   };
-  for (const [token] of source.matchAll(/\\.|\[(?:\\.|[^\]])*\]|\{[\d,]*\}|[^]/g)) {
+  for (const [token] of source.matchAll(/\\.|\[(?:\\.|[^\]])*\]|\{[\d,]*\}|[\s\S]/g)) {
     if (token === '|' && depth === 0) return undefined;
     // What may be left out, or comes any number of times, ends before its last character.
     if (/^[?*{]/.test(token)) run = run.slice(0, -1);
@@ -80,11 +82,27 @@ function weight(message: Message, covered: number): number {
   return (message.marker === true ? 0 : LOOKED_AT) + covered;
 }
 
+/** What is known beside the log, to decide between problems that share a message. */
+export interface Signals {
+  /** What the rules of problems say of the host that the log is of, by id. */
+  verdicts?: ReadonlyMap<string, Verdict['is']>;
+  /** Whether the log is of a virtual machine; undefined when nothing tells. */
+  guest?: boolean;
+}
+
 /** Finds the messages of the catalogue in a log, line by line. Memory grows with the catalogue, not with the log. */
 export class ProblemFinder {
   readonly #sayings = new Map<string, Saying>();
+  #guest: boolean | undefined;
+
+  /** Whether the log is of a virtual machine, as far as its lines tell. */
+  get guest(): boolean | undefined {
+    return this.#guest;
+  }
 
   add({ number, text }: LogLine): void {
+    if (text.startsWith('DMI: ')) this.#guest ??= /QEMU|KVM|Bochs|VMware|VirtualBox|Xen|Virtual Machine/.test(text);
+    if (text.startsWith('Hypervisor detected: ')) this.#guest = true;
     const candidates = candidatesFor(text);
     if (candidates.length === 0) return;
     const key = candidates.map(({ problem, message }) => `${problem.id} ${problem.says.indexOf(message)}`).join(', ');
@@ -107,4 +125,54 @@ export class ProblemFinder {
   end(): Saying[] {
     return [...this.#sayings.values()];
   }
+}
+
+/** Sayings that have the same problems behind them, in the same order. */
+export interface Found {
+  /** The likeliest first. */
+  candidates: { problem: Problem; is: Verdict['is'] | undefined }[];
+  sayings: Saying[];
+}
+
+/**
+ * Decides, as far as something tells: between the problems that share a message, and which come first. Normal lines count
+ * when a rule says that their problem is there, or another line does; else they are `normal`.
+ */
+export function decide(sayings: readonly Saying[], signals: Signals): { found: Found[]; normal: Saying[] } {
+  const told = new Set(sayings.flatMap(({ marker, candidates }) => (marker ? [] : candidates.map(({ problem }) => problem.id))));
+  const counts = ({ problem, message }: Candidate) =>
+    message.marker !== true || told.has(problem.id) || signals.verdicts?.get(problem.id) === 'fail';
+  const found = new Map<string, Found>();
+  const normal: Saying[] = [];
+  for (const saying of sayings) {
+    const candidates = saying.candidates
+      .filter(counts)
+      .map(({ problem }) => ({ problem, is: signals.verdicts?.get(problem.id) }))
+      .sort((a, b) => belief(b.problem, signals) - belief(a.problem, signals));
+    if (candidates.length === 0) {
+      normal.push(saying);
+      continue;
+    }
+    const key = candidates.map(({ problem }) => problem.id).join(' ');
+    const same = found.get(key);
+    if (same === undefined) found.set(key, { candidates, sayings: [saying] });
+    else same.sayings.push(saying);
+  }
+  const first = ({ candidates }: Found) => candidates[0]!.problem;
+  return {
+    found: [...found.values()].sort(
+      (a, b) =>
+        Math.sign(belief(first(b), signals)) - Math.sign(belief(first(a), signals)) ||
+        SEVERITIES.indexOf(first(a).severity) - SEVERITIES.indexOf(first(b).severity),
+    ),
+    normal,
+  };
+}
+
+/** How much more or less likely the signals make a problem; 0 when they say nothing. */
+function belief({ id, at }: Problem, { verdicts, guest }: Signals): number {
+  const is = verdicts?.get(id);
+  const rule = is === 'fail' ? 4 : is === 'pass' || is === 'not-applicable' ? -4 : 0;
+  const place = guest === undefined || at === 'any' ? 0 : guest === (at === 'L1') ? 1 : -1;
+  return rule + place;
 }

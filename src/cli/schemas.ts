@@ -17,6 +17,7 @@ export const SCHEMAS: Readonly<Record<string, Entry>> = {
   inspect: report('inspect', async () => (await import('./reports.ts')).inspectReport),
   groups: report('groups', async () => (await import('./groups-report.ts')).groupsReport),
   check: report('check', async () => (await import('./check-report.ts')).checkReport),
+  'check-log': report('check --log', async () => (await import('./check-log-report.ts')).checkLogReport),
   'check-for': report('check --for', async () => (await import('./check-for.ts')).applianceReport),
   snapshot: {
     says: 'the file that snapshot writes, unpacked',
