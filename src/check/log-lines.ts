@@ -14,7 +14,7 @@ const PARTS = 4;
 
 const MONTH = '(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)';
 /** Host and program of a syslog line. */
-const WHO = '[\\w.-]{1,64} [\\w./()@-]{1,64}(?:\\[\\d{1,10}\\])?: ?';
+const WHO = '[\\w.-]{1,64} [A-Za-z][\\w./()@-]{0,63}(?:\\[\\d{1,10}\\])?:(?: |$)';
 /** What may stand before a message, each at its start; each tells that a message begins here. */
 const STAMPS: readonly RegExp[] = [
   // dmesg --raw, dmesg --decode, and the time of the kernel, with the thread or processor that printed (CONFIG_PRINTK_CALLER).
@@ -24,14 +24,15 @@ const STAMPS: readonly RegExp[] = [
   /^\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] ?/,
   // syslog, journalctl, and ISO times of QEMU, libvirt, systemd and Kubernetes.
   new RegExp(`^${MONTH} {1,2}\\d{1,2} (?:\\d{4} )?\\d\\d:\\d\\d:\\d\\d(?:\\.\\d{1,6})? ${WHO}`),
-  new RegExp(`^\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d:\\d\\d(?:[.,]\\d{1,9})?(?:Z|[+-]\\d\\d:?\\d\\d)?:? (?:${WHO})?`),
+  /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?:? (?:[\w.-]{1,64} (?:kernel|[A-Za-z][\w./()@-]{0,63}\[\d{1,10}\]): ?)?/,
   // libvirt: thread and level behind the time.
   /^\d{1,10}: (?:error|warning|info|debug) : /,
 ];
 /** Marks of a quoted mail. */
 const QUOTE = /^\s{0,8}(?:[>|][ \t]?){1,16}/;
 /** A message that names its driver, its device or its program begins here. */
-const BEGINS = /^[\w./-]{1,40}(?: [0-9a-f]{4,5}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])?(?:\[\d{1,10}\])?: /;
+const BEGINS =
+  /^(?:[\w./-]{1,60}(?::\d{1,7}){1,2}|[\w./-]{1,40}(?: [0-9a-f]{4,5}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])?(?:\[\d{1,10}\])?|[0-9a-f]{4,5}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]):? /;
 
 interface Piece {
   number: number;

@@ -71,10 +71,14 @@ function answersOf(rule: Rule, picture: Picture, { host, functions, vm }: Subjec
       const alike = new Map<string, Answer>();
       for (const found of functions) {
         const verdict = rule.run(picture, found);
-        const key = `${verdict.is} ${verdict.because.replaceAll(found.bdf, '')}`;
+        const because = impersonal(verdict.because, found);
+        const key = `${verdict.is} ${because}`;
         const known = alike.get(key);
         if (known === undefined) alike.set(key, { ...about(verdict), functions: [found.bdf] });
-        else known.functions.push(found.bdf);
+        else {
+          known.because = because;
+          known.functions.push(found.bdf);
+        }
       }
       return [...alike.values()];
     }
@@ -85,4 +89,10 @@ function answersOf(rule: Rule, picture: Picture, { host, functions, vm }: Subjec
 
 function sorted(answers: Answer[]): Answer[] {
   return answers.sort((a, b) => STATES.indexOf(a.is) - STATES.indexOf(b.is));
+}
+
+/** The words of a verdict without the address and the group of its own function. */
+function impersonal(because: string, { bdf, group }: PciFunction): string {
+  const text = because.replaceAll(bdf, 'it');
+  return group === undefined ? text : text.replace(new RegExp(`\\bgroup ${group}\\b`, 'g'), 'its group');
 }

@@ -73,12 +73,15 @@ export function renderLog(report: CheckLogReport, page: Page): string {
   });
   if (parts.length === 0) parts.push(`No known problem is in these ${report.lines} lines.`);
   const end: string[] = [];
-  if (report.faults > 0) end.push(`${report.faults} faults of remapping units: sluice decode fault - tells what each means.`);
+  if (report.faults > 0)
+    end.push(
+      `${report.faults} ${report.faults === 1 ? 'fault' : 'faults'} of remapping units: sluice decode fault - tells what each means.`,
+    );
   if (report.normal.length > 0) {
     const ids = [...new Set(report.normal.flatMap((line) => line.ids))].join(', ');
     const count = report.normal.reduce((sum, line) => sum + line.count, 0);
     end.push(
-      `${count} lines are normal, and tell something only together with the host's state (${ids}): sluice check on that host, or --host SNAPSHOT beside --log.`,
+      `${count} ${count === 1 ? 'line is' : 'lines are'} normal, and ${count === 1 ? 'tells' : 'tell'} something only together with the host's state (${ids}): sluice check on that host, or --host SNAPSHOT beside --log.`,
     );
   }
   if (end.length > 0) parts.push(end.flatMap((line) => wrap(line, page.width)).join('\n'));

@@ -97,7 +97,7 @@ export function wordsOf({ id, title, category, severity, why, see, fix, beware, 
     category,
     severity,
     why,
-    see: see.map((signal) => ({ ...signal })),
+    see: see.map((signal) => ({ ...signal, read: whole(signal.read) })),
     fix: [...fix],
     beware,
     sources: sources.map((text) => {
@@ -109,4 +109,9 @@ export function wordsOf({ id, title, category, severity, why, see, fix, beware, 
 
 export function showSurveyed(surveyed: readonly Surveyed[]): CheckedProblem[] {
   return surveyed.map(({ problem, is, answers }) => ({ ...wordsOf(problem), is, answers }));
+}
+
+/** The places of the catalogue as paths. */
+function whole(read: string): string {
+  return read.replaceAll('{d}', '/sys/bus/pci/devices/BDF').replaceAll('{g}', '/sys/kernel/iommu_groups/N');
 }

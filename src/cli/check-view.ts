@@ -100,7 +100,9 @@ function shortly({ id, answers }: CheckedProblem, state: Answer['is'], page: Pag
 
 function sum({ problems, unread }: CheckReport, all: boolean): string {
   const count = (state: Answer['is']) => problems.filter(({ is }) => is === state).length;
-  const found = count('fail') === 0 ? 'No known problem was found' : `${count('fail')} known problems were found`;
+  const failed = count('fail');
+  const found =
+    failed === 0 ? 'No known problem was found' : `${failed} known ${failed === 1 ? 'problem was' : 'problems were'} found`;
   const rest = `${count('unknown')} could not be decided, ${count('pass')} passed, ${count('not-applicable')} do not apply`;
   const more = all ? '' : ' (--all shows them)';
   const hidden = unread.length === 0 ? '' : ` ${unread.length} things could not be read; sluice inspect names them.`;

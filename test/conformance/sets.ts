@@ -3,6 +3,7 @@ import { captureGroups, captureVfs } from './captures.ts';
 import { faultLines } from './fault-lines.ts';
 import { groupsSet } from './groups.ts';
 import { IOVA } from './iova.ts';
+import { CASES, LOGS } from './log-lines.ts';
 import { MEMLOCK } from './memlock.ts';
 import { pciCapabilities, pciHeaders } from './pci.ts';
 import type { ConformanceSet } from './set.ts';
@@ -20,4 +21,6 @@ export const SETS: readonly ConformanceSet[] = [
   pciHeaders,
   pciCapabilities,
   faultLines,
+  ...LOGS,
+  CASES,
 ];

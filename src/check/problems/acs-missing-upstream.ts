@@ -15,7 +15,7 @@ export const acsMissingUpstream: Problem = {
   says: [
     {
       in: 'kernel',
-      re: /pci [0-9a-f:.]+: Adding to iommu group (\d+)/,
+      re: /: Adding (to iommu group|device [0-9a-f:.]+ to group) \d+/,
       example: 'pci 0000:05:00.0: Adding to iommu group 22',
       proof: 'seen',
       marker: true,

@@ -31,6 +31,12 @@ export const framebufferHoldsBar: Problem = {
         'resource sanity check: requesting [mem 0xd0000000-0xdfffffff], which spans more than BOOTFB [mem 0xd1000000-0xd12fffff]',
       proof: 'rep',
     },
+    {
+      in: 'kernel',
+      re: /BAR \d+: can't reserve(?= \[mem)/,
+      example: "mpt3sas 0000:04:00.0: BAR 1: can't reserve [mem 0x90000000-0x90003fff 64bit]",
+      proof: 'seen',
+    },
   ],
   why: 'The boot framebuffer is a separate platform device whose resource lies inside the BAR; unbinding the GPU driver does not free it.',
   see: [

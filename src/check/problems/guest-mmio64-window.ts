@@ -10,7 +10,7 @@ export const guestMmio64Window: Problem = {
   says: [
     {
       in: 'guest',
-      re: /\bBAR ?[0-6](:| \[mem[^\]]*\]:) (can't assign; no space|(no space for|failed to assign)(?! \[io\b))/,
+      re: /(?<!VF )\bBAR ?[0-5](:| \[mem[^\]]*\]:) (can't assign; no space|(no space for|failed to assign)(?! \[io\b))/,
       example: 'pci 0000:01:00.0: BAR 1: no space for [mem size 0x800000000 64bit pref]',
       proof: 'rep',
     },

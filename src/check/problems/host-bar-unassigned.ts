@@ -12,7 +12,7 @@ export const hostBarUnassigned: Problem = {
   says: [
     {
       in: 'kernel',
-      re: /\b[\w-]+ [0-9a-f]{4}:[0-9a-f:.]+: BAR ?[0-6](:| \[mem[^\]]*\]:) (can't assign; no space|(no space for|failed to assign)(?! \[io\b))/,
+      re: /\b[\w-]+ [0-9a-f]{4}:[0-9a-f:.]+: BAR ?[0-5](:| \[mem[^\]]*\]:) (can't assign; no space|(no space for|failed to assign)(?! \[io\b))/,
       example: "pci 0000:41:00.0: BAR 1 [mem size 0x10000000 64bit pref]: can't assign; no space",
       proof: 'rep',
     },

@@ -26,7 +26,7 @@ import { hostDriverFirst } from './host-driver-first.ts';
 import { hugepagesShort } from './hugepages-short.ts';
 import { igdHostBridge } from './igd-host-bridge.ts';
 import { igpuDmaFaults } from './igpu-dma-faults.ts';
-import { intxNotShareable } from './intx-not-shareable.ts';
+import { interruptSetupFails } from './interrupt-setup-fails.ts';
 import { iommuKernelOff } from './iommu-kernel-off.ts';
 import { iommuOffInFirmware } from './iommu-off-in-firmware.ts';
 import { iommuPtMisread } from './iommu-pt-misread.ts';
@@ -116,7 +116,7 @@ export const PROBLEMS: readonly Problem[] = [
   framebufferHoldsBar,
   vfioModulesMissing,
   vfioGroupBusy,
-  intxNotShareable,
+  interruptSetupFails,
   vfioPermissions,
   lockdownBlocksPci,
   noiommuMode,

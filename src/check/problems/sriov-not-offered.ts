@@ -24,7 +24,7 @@ export const sriovNotOffered: Problem = {
   why: 'The SR-IOV capability is there only when the firmware of the adapter, and often that of the machine, has it switched on; then sriov_totalvfs is above 0.',
   see: [{ read: '{d}/sriov_totalvfs', when: 'absent for an adapter that can do SR-IOV, or 0', sure: 'likely' }],
   fix: [
-    "switch SR-IOV on in the machine's firmware, for the slot or globally",
+    "enable SR-IOV in the machine's firmware (BIOS), for the slot or globally",
     "and in the adapter's own: mlxconfig SRIOV_EN=1 NUM_OF_VFS=n, the option ROM or the vendor's tool for others",
   ],
   beware:
