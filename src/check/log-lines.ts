@@ -32,7 +32,7 @@ const STAMPS: readonly RegExp[] = [
 const QUOTE = /^\s{0,8}(?:[>|][ \t]?){1,16}/;
 /** A message that names its driver, its device or its program begins here. */
 const BEGINS =
-  /^(?:[\w./-]{1,60}(?::\d{1,7}){1,2}|[\w./-]{1,40}(?: [0-9a-f]{4,5}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])?(?:\[\d{1,10}\])?|[0-9a-f]{4,5}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]):? /;
+  /^(?:[\w./-]{1,60}(?::\d{1,7}){1,2}:?|[\w./-]{1,40}(?: [0-9a-f]{4,5}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])?(?:\[\d{1,10}\])?:|[0-9a-f]{4,5}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]:) /;
 
 interface Piece {
   number: number;
@@ -127,9 +127,9 @@ function takeApart(line: string, number: number): Piece {
 /** Whether a line goes on with the one above. */
 function belongsTo(last: Piece, next: Piece): boolean {
   if (next.stamped || next.text === '' || last.text === '' || next.quote !== last.quote || last.parts === PARTS) return false;
-  // A bracket that is open is closed on the next line.
+  // A bracket that is open is closed further down.
   if (last.text.length > 30 && last.text.length < 300 && last.text.lastIndexOf('[') > last.text.lastIndexOf(']'))
-    return next.text.includes(']') || !BEGINS.test(next.text);
+    return !BEGINS.test(next.text);
   // The first word of the next line did not fit any more.
   const word = next.text.length - next.text.trimStart().length + (/^\S+/.exec(next.text)?.[0].length ?? 0);
   const full = last.width <= 100 && last.width + 1 + word > WRAPPED;
