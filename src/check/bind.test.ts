@@ -119,14 +119,15 @@ test('the framebuffer of the firmware is found inside a BAR, with and without ad
   assert.equal(about('framebuffer-holds-bar', [fn(BDF)]).is, 'not-applicable');
 });
 
-test('VFIO is there when its modules are loaded or built in, and its node is', () => {
+test('VFIO is there when its modules are loaded, built in or can be loaded, and its node is', () => {
   const is = (modules: string[], more: Partial<Picture> = {}) =>
     verdictOf('vfio-modules-missing', pictureOf({ system: { ...pictureOf().system, modules }, ...more })).is;
   const nodes = { folders: { '/dev/vfio': ['vfio'] } };
   const config = (text: string) => ({ texts: { '/boot/config-6.12': text } });
   assert.equal(is(['vfio_pci', 'vfio_iommu_type1'], nodes), 'pass');
   assert.equal(is(['vfio_pci', 'vfio_iommu_type1']), 'fail');
-  assert.equal(is(['vfio_pci'], nodes), 'fail');
+  assert.equal(is(['vfio_pci'], nodes), 'unknown');
+  assert.equal(is([], { ...nodes, ...config('CONFIG_VFIO_PCI=m\nCONFIG_VFIO_IOMMU_TYPE1=m\n') }), 'pass');
   assert.equal(is([], { ...nodes, ...config('CONFIG_VFIO_PCI=y\nCONFIG_VFIO_IOMMU_TYPE1=y\n') }), 'pass');
   assert.equal(is([], { ...nodes, ...config('CONFIG_VFIO_PCI=m\n') }), 'fail');
   assert.equal(is(['vfio_pci', 'vfio_iommu_type1'], { unread: [{ what: '/dev/vfio', because: 'no' }] }), 'unknown');
