@@ -4,6 +4,7 @@ import type { Verdict } from './check.ts';
 import { isBridge } from './facts.ts';
 import type { Problem, Rule } from './problem.ts';
 import { PROBLEMS } from './problems/index.ts';
+import { pfHasVfs } from './problems/pf-has-vfs.ts';
 import type { Vm } from './vm.ts';
 
 /** The answer of one rule; functions that it answers alike are one. */
@@ -28,6 +29,8 @@ export interface Subject {
   /** Whether rules about the host are asked. */
   host: boolean;
   functions: readonly PciFunction[];
+  /** Functions that stay with the host and shall have VFs: only what is about VFs is asked of them. */
+  pfs?: readonly PciFunction[];
   vm?: Vm;
 }
 
@@ -43,7 +46,9 @@ export function wholeHost(picture: Picture): Subject {
 /** Asks every rule of the catalogue about the subject. Problems without an answer are left out; what fails first comes first. */
 export function survey(picture: Picture, subject: Subject): Surveyed[] {
   const surveyed = PROBLEMS.flatMap((problem): Surveyed[] => {
-    const answers = problem.rules.flatMap((rule) => sorted(answersOf(rule, picture, subject)));
+    const answers = problem.rules.flatMap((rule) =>
+      sorted(answersOf(rule, picture, { ...subject, functions: askedOf(problem, subject) })),
+    );
     const is = STATES.find((state) => answers.some((answer) => answer.is === state));
     return is === undefined ? [] : [{ problem, is, answers }];
   });
@@ -57,6 +62,11 @@ export function survey(picture: Picture, subject: Subject): Surveyed[] {
 /** Whether something fails that harms more than speed. */
 export function anyHarm(problems: readonly { is: Verdict['is']; severity: Problem['severity'] }[]): boolean {
   return problems.some(({ is, severity }) => is === 'fail' && severity !== 'slow' && severity !== 'misread');
+}
+
+function askedOf(problem: Problem, { functions, pfs = [] }: Subject): readonly PciFunction[] {
+  // That its VFs would go with it is a question about a PF that is given away itself.
+  return problem.category === 'sriov' && problem !== pfHasVfs ? [...functions, ...pfs] : functions;
 }
 
 function answersOf(rule: Rule, picture: Picture, { host, functions, vm }: Subject): Answer[] {

@@ -6,6 +6,8 @@ import { renderRefusals } from './plan.ts';
 /** Answers of one problem and lines of evidence that are shown; JSON has all. */
 const ANSWERS = 4;
 const EVIDENCE = 5;
+/** Links of one problem. */
+const LINKS = 5;
 /** Functions that are named in a row. */
 const NAMED = 6;
 
@@ -74,7 +76,8 @@ export function renderWords({ why, fix, beware, sources }: ProblemWords, page: P
   const lines = item('  ', why, page);
   for (const text of fix) lines.push(...item('  -> ', text, page));
   if (beware !== '') lines.push(...item(`  beware: `, beware, page));
-  for (const { text, link } of sources) lines.push(...item('  ', link ?? text, page).map(style.dim));
+  for (const { text, link } of sources.slice(0, LINKS)) lines.push(...item('  ', link ?? text, page).map(style.dim));
+  if (sources.length > LINKS) lines.push(style.dim(`  and ${sources.length - LINKS} more sources in --json`));
   return lines;
 }
 
@@ -91,9 +94,9 @@ function renderAnswer({ functions, because, seen, lines }: Answer, page: Page): 
 
 function shortly({ id, answers }: CheckedProblem, state: Answer['is'], page: Page): string[] {
   const told = answers.filter(({ is }) => is === state);
-  const lines = told.slice(0, 2).flatMap(({ functions, because }) => {
+  const lines = told.slice(0, 2).flatMap(({ functions, because, lines: calculation = [] }) => {
     const about = functions.length === 0 ? '' : `${named(functions, 2)}: `;
-    return item('  ', `${id}: ${about}${because}`, page);
+    return [...item('  ', `${id}: ${about}${because}`, page), ...calculation.flatMap(({ text }) => item('    = ', text, page))];
   });
   return told.length > 2 ? [...lines, `  ${id}: and ${told.length - 2} more reasons`] : lines;
 }

@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { capturedHost } from '../../test/captured-host.ts';
 import { captures } from '../../test/captures.ts';
+import { fakeHost, machine } from '../../test/fake-host.ts';
 import { survey, wholeHost } from '../check/survey.ts';
 import { readPicture } from '../host/picture.ts';
+import { parseSpec } from '../plan/spec.ts';
+import { checkVm } from './check.ts';
 import { checkLogReport } from './check-log-report.ts';
 import { type CheckReport, checkReport, showSurveyed } from './check-report.ts';
 import { renderCheck } from './check-view.ts';
@@ -81,4 +84,30 @@ test('a target that is nothing of this host is refused with what to write', asyn
   const { code, err } = await sluice('check', 'nonsense');
   assert.notEqual(code, EXIT.ok);
   assert.match(err, /neither a function nor an interface|PCI/);
+});
+
+const specOf = (text: string) => {
+  const parsed = parseSpec(text, 'vm.yaml');
+  if ('errors' in parsed) throw new Error(parsed.errors.map(({ message }) => message).join('; '));
+  return parsed.spec;
+};
+
+test('check of a VM asks about the host, the VM, the functions it is given and the PFs of its VFs', async () => {
+  const spec = specOf('name: demo\nmemory: 512MiB\nvcpus: 2\nneeds: [vfio]\ndevices:\n  - pf: eth0\n    vf: {}\n');
+  const report = await checkVm(fakeHost(machine()), spec, 'vm.yaml', '/var/lib/sluice');
+  checkReport.parse(JSON.parse(JSON.stringify(report)));
+  assert.deepEqual(report.refusals, []);
+  const answers = report.problems.flatMap(({ id, answers: all }) => all.map((one) => ({ id, ...one })));
+  assert.deepEqual([...new Set(answers.map(({ about }) => about))].sort(), ['function', 'host', 'vm']);
+  assert.ok(answers.some(({ id, functions }) => id === 'sriov-mmio-exhausted' && functions.includes('0000:01:00.0')));
+  // The PF stays with the host: that its group or the host needs it is no problem.
+  assert.ok(!answers.some(({ id, functions }) => id === 'group-not-viable' && functions.includes('0000:01:00.0')));
+});
+
+test('check of a VM that cannot be planned names the refusals with their place in the file', async () => {
+  const spec = specOf('name: demo\nmemory: 512MiB\nvcpus: 2\ndevices:\n  - interface: gone\n');
+  const report = await checkVm(fakeHost(machine()), spec, 'vm.yaml', '/var/lib/sluice');
+  assert.equal(report.refusals.length, 1);
+  const text = renderCheck(report, { width: 80, style: makeStyle(false) }, false);
+  assert.match(text, /vm\.yaml:5:/);
 });

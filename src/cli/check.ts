@@ -1,9 +1,10 @@
 import { inspectFunction } from '../check/inspect-function.ts';
 import { anyHarm, type Subject, survey, wholeHost } from '../check/survey.ts';
 import { findFunction } from '../host/devices.ts';
-import { HostError } from '../host/host.ts';
+import { type Host, HostError } from '../host/host.ts';
 import { type Picture, readPicture } from '../host/picture.ts';
 import { className, formatBdf, parseBdf } from '../pci/index.ts';
+import type { VmSpec } from '../plan/spec.ts';
 import { runFor } from './check-for.ts';
 import { type CheckReport, showSurveyed } from './check-report.ts';
 import { renderCheck } from './check-view.ts';
@@ -45,26 +46,35 @@ async function checkTarget(cx: Context, target: string | undefined): Promise<Che
 }
 
 async function checkSpec(cx: Context, file: string): Promise<CheckReport> {
-  const [{ readSpecFile }, { readPlanInput }, { vmOfSpec }] = await Promise.all([
-    import('./spec-file.ts'),
-    import('../plan/read-plan.ts'),
-    import('../plan/vm.ts'),
-  ]);
-  const spec = await readSpecFile(file);
+  const spec = await (await import('./spec-file.ts')).readSpecFile(file);
   const host = await cx.host();
   const progress = cx.progress('reading the host');
-  const input = await readPlanInput(host, spec, file, cx.state).finally(() => progress.done());
-  const { vm, refusals } = vmOfSpec(input);
+  return await checkVm(host, spec, file, cx.state).finally(() => progress.done());
+}
+
+/**
+ * What stands in the way of a VM on a host: why planning refuses it, and the known problems of the host, of the functions it
+ * is given, and of the VM as its command line makes it.
+ * @throws HostError when the host cannot be read or QEMU is missing
+ */
+export async function checkVm(host: Host, spec: VmSpec, file: string, state: string): Promise<CheckReport> {
+  const [{ readPlanInput }, { vmOfSpec }] = await Promise.all([import('../plan/read-plan.ts'), import('../plan/vm.ts')]);
+  const input = await readPlanInput(host, spec, file, state);
   const { picture } = input;
-  const given = spec.devices.flatMap((device) => {
-    const found = findFunction(
-      picture,
-      device.kind === 'vf' ? device.pf : device.kind === 'address' ? device.address : device.interface,
-    );
-    // A VF is asked about when it is there; what its PF lacks, the refusals tell.
-    return found === undefined || device.kind === 'vf' ? [] : [found];
-  });
-  const subject: Subject = { host: true, functions: given, ...(vm === undefined ? {} : { vm }) };
+  const { vm, refusals } = vmOfSpec(input);
+  const find = (named: string) => findFunction(picture, named) ?? [];
+  // A VF is asked about as soon as it is there; until then its PF is.
+  const named = spec.devices.flatMap((device) =>
+    device.kind === 'vf' ? [] : find(device.kind === 'address' ? device.address : device.interface),
+  );
+  const given = (vm?.hostDevices ?? []).flatMap(({ bdf }) => find(bdf ?? ''));
+  const pfs = spec.devices.flatMap((device) => (device.kind === 'vf' ? find(device.pf) : []));
+  const subject: Subject = {
+    host: true,
+    functions: [...new Set([...named, ...given])],
+    pfs: [...new Set(pfs)],
+    ...(vm === undefined ? {} : { vm }),
+  };
   return { ...reportOf(picture, { kind: 'vm', name: spec.name, file }, subject), refusals };
 }
 

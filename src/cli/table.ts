@@ -53,7 +53,8 @@ export const COMMANDS = {
     summary: 'Go through the known problems of passthrough: on this host, for a device, for a VM, or in a log.',
     description: [
       'Every problem has its question, what was read, and what to do, safest first. Reads only.',
-      'The exit code is 1 when a problem was found.',
+      'The exit code is 1 when a problem was found that does more harm than to cost speed.',
+      'Some messages of logs stand for several problems. With --log and --host, or --root / for this machine, the state of that host decides between them.',
     ],
     positionals: [
       { name: 'target', help: 'the address of a function, or the file that describes a VM', optional: true, completes: 'spec' },
@@ -68,6 +69,7 @@ export const COMMANDS = {
       ['sluice check 0000:3b:00.0', 'one function'],
       ['sluice check demo.yaml', 'what a VM needs'],
       ['dmesg | sluice check --log -', 'what the messages mean'],
+      ['sluice check --log qemu.log --host host.json.gz', 'the same, decided by the state of the host'],
       ['sluice check --for xrd-vrouter', 'whether this host can run it'],
     ],
   },
