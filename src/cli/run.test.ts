@@ -37,6 +37,17 @@ test('a mistake goes to standard error with its exit code and no stack', async (
   assert.equal(err, 'sluice: there is no verb inspct\nDid you mean inspect?\n');
 });
 
+test('what a terminal would obey is taken out of messages that quote files', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-message-'));
+  const file = join(folder, 'na\x1b[31mme');
+  writeFileSync(file, '\x1b[2J\x07evil');
+  const { code, err } = await sluice('inspect', '--host', file);
+  rmSync(folder, { recursive: true });
+  assert.equal(code, EXIT.usage);
+  assert.match(err, /name is no snapshot: .*evil/);
+  assert.doesNotMatch(err.trimEnd(), /\p{Cc}/u);
+});
+
 test('with --json a mistake is a report too', async () => {
   const { code, out } = await sluice('inspct', '--json');
   const report = errorReport.parse(JSON.parse(out));

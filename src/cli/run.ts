@@ -2,7 +2,7 @@ import { type Globals, parseLine, type Run, type Verb } from './command.ts';
 import { makeContext, type World } from './context.ts';
 import { EXIT, explain } from './exit.ts';
 import { helpText } from './help.ts';
-import { makeStyle, toJson, wantsColour } from './output.ts';
+import { harmless, makeStyle, toJson, wantsColour } from './output.ts';
 import { version } from './package.ts';
 import { COMMANDS } from './table.ts';
 import { VERBS } from './verbs.ts';
@@ -25,7 +25,8 @@ export async function runCommandLine(argv: readonly string[], world: World): Pro
     const { exit, kind, text } = explain(error);
     if (json) world.stdout.write(`${toJson({ schema: 'sluice/error/1', kind, message: text, exit })}\n`);
     const { red } = makeStyle(wantsColour(world.env, world.stderr.isTTY === true));
-    world.stderr.write(`${red('sluice:')} ${text}\n`);
+    // A message quotes files, and names that come from elsewhere.
+    world.stderr.write(`${red('sluice:')} ${harmless(text)}\n`);
     return exit;
   }
 }

@@ -26,7 +26,7 @@ export const snapshotFile: z.ZodMiniType<Snapshot> = z.strictObject({
   tool: z.string(),
   taken: z.iso.datetime(),
   redacted: z.boolean(),
-  places: z.record(z.string().check(z.startsWith('/')), z.record(z.string(), place)),
+  places: z.record(z.string().check(z.regex(/^\//)), z.record(z.string(), place)),
   log: z.optional(or(z.nullable(z.array(z.strictObject({ at: z.number(), level: z.int(), text: z.string() }))))),
   interfaces: z.optional(
     or(

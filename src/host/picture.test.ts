@@ -42,6 +42,25 @@ const unreadOf = async (more: Places): Promise<string[]> => (await readPicture(h
 const fails = (errno: string | undefined, message: RegExp) => (error: unknown) =>
   error instanceof HostError && error.errno === errno && message.test(error.message);
 
+test('who is not root is told what root would read: tables, and capabilities behind the 64th byte', async () => {
+  const config = CONFIG.slice();
+  config[6] = 0x10;
+  const told = {
+    [`${PF}/config`]: config,
+    '/sys/firmware/acpi/tables/DMAR': { errno: 'EACCES' },
+    '/proc/self/status': 'Uid:\t1000\t1000\t1000\t1000\n',
+  };
+  const { unread } = await readPicture(hostOf(told));
+  const words = unread.map(({ what, because }) => `${what}: ${because}`);
+  assert.ok(words.includes('/sys/firmware/acpi/tables/DMAR: cannot read (EACCES): root may'), words.join('\n'));
+  assert.ok(words.some((one) => /^capabilities of 1 function: .*64th byte.* as root .*ACS/.test(one)));
+  const whole = new Uint8Array(256);
+  whole.set(config);
+  assert.ok(!(await unreadOf({ ...told, [`${PF}/config`]: whole })).some((what) => what.startsWith('capabilities')));
+  const root = await readPicture(hostOf({ '/sys/firmware/acpi/tables/DMAR': { errno: 'EPERM' } }));
+  assert.deepEqual(root.unread, [{ what: '/sys/firmware/acpi/tables/DMAR', because: 'cannot read (EPERM)' }]);
+});
+
 test('a machine that keeps nothing back leaves nothing unread', async () => {
   const { unread, functions, groups } = await readPicture(hostOf());
   assert.deepEqual(unread, []);

@@ -12,6 +12,9 @@ const MASS_STORAGE = 1;
 /** Functions that are read side by side. */
 const AT_ONCE = 32;
 
+/** Bytes of configuration space that a kernel shows to everybody. Source: Linux drivers/pci/pci-sysfs.c, pci_read_config. */
+const SHORT = 64;
+
 /** ACPI tables that describe remapping units. */
 const UNIT_TABLES = ['DMAR', 'IVRS', 'VIOT'] as const;
 /** Others that say what a unit's table should agree with: where configuration space is, and the I/O APICs. */
@@ -48,13 +51,16 @@ export interface Picture extends Texts {
  */
 export async function readPicture(host: Host): Promise<Picture> {
   const unread: Picture['unread'] = [];
+  const denied: Picture['unread'] = [];
   /** A part that a host may keep from us: its absence is told, not guessed. */
   const part = async <T>(what: string, read: () => Promise<T>, otherwise: T): Promise<T> => {
     try {
       return await read();
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
-      unread.push({ what, because: error.message });
+      const told = { what, because: withoutSubject(error.message, what) };
+      unread.push(told);
+      if (error.errno === 'EACCES' || error.errno === 'EPERM') denied.push(told);
       return otherwise;
     }
   };
@@ -87,6 +93,13 @@ export async function readPicture(host: Host): Promise<Picture> {
     unread.push({
       what: OPEN_FILES,
       because: 'not root: VFIO groups and disks that other users have open are not seen',
+    });
+  const short = functions.filter(({ config }) => config?.length === SHORT && isWithCapabilities(config));
+  if (short.length > 0)
+    unread.push({
+      what: short.length === 1 ? 'capabilities of 1 function' : `capabilities of ${short.length} functions`,
+      because:
+        'configuration space is shown to its 64th byte only: as root ACS, ATS, ARI, SR-IOV and the ways of reset are read there',
     });
   // A disk that was asked for exclusive users has answered for its pools too.
   const storage = functions.filter((found) => found.class >> 16 === MASS_STORAGE).map(({ bdf }) => bdf);
@@ -131,6 +144,7 @@ export async function readPicture(host: Host): Promise<Picture> {
         because: 'no process is shown in /proc: VFIO groups and disks that are open are not seen',
       });
   }
+  if (system.uid !== 0) for (const told of denied) told.because += ': root may';
   return {
     ...texts,
     host: host.name,
@@ -147,6 +161,16 @@ export async function readPicture(host: Host): Promise<Picture> {
     ...(log === undefined ? {} : { log }),
     unread,
   };
+}
+
+/** The message of an error, without what it is about where that is said already. */
+function withoutSubject(message: string, what: string): string {
+  return message.startsWith(`${what}: `) ? message.slice(what.length + 2) : message;
+}
+
+/** Capabilities List of the Status register. Source: PCI Local Bus 3.0 §6.2.3. */
+function isWithCapabilities(config: Uint8Array): boolean {
+  return ((config[0x06] ?? 0) & 0x10) !== 0;
 }
 
 /** Places of what is asked for by name again and again. A picture does not change once it is read. */
