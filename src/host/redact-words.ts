@@ -83,6 +83,10 @@ export class Words {
         (_, before: string, value: string) => {
           return before + this.#keep('serial', value);
         },
+      )
+      .replace(
+        /(\bserial(?: number)? )(?=[a-z-]*\d)([a-z\d][\w-]{5,})/gi,
+        (_, before: string, value: string) => before + this.#keep('serial', value),
       );
   }
 
