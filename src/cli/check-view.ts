@@ -65,7 +65,7 @@ function renderProblem(problem: CheckedProblem, page: Page): string {
     const functions = new Set(failed.slice(ANSWERS).flatMap((answer) => answer.functions));
     lines.push(...item('  ', `and for other reasons ${named([...functions])}`, page));
   }
-  const fixes = [...new Set([...failed.flatMap(({ fix }) => fix ?? []), ...problem.fix])];
+  const fixes = [...new Set([...failed.slice(0, ANSWERS).flatMap(({ fix }) => fix ?? []), ...problem.fix])];
   lines.push(...renderWords({ ...problem, fix: fixes }, page));
   return lines.join('\n');
 }

@@ -19,6 +19,12 @@ export const bindWithoutOverride: Problem = {
       example: 'write /sys/bus/pci/drivers/vfio-pci/bind: No such device',
       proof: 'rep',
     },
+    {
+      in: 'dpdk',
+      re: /Cannot bind to driver (?=vfio-pci)/,
+      example: 'Error: bind failed for 0000:01:00.0 - Cannot bind to driver vfio-pci',
+      proof: 'rep',
+    },
   ],
   why: 'bind works only for ids the driver knows. new_id or vfio-pci.ids takes EVERY device with the id, including the twin the host needs; with neither, the device ends without driver and without /dev/vfio entry.',
   see: [

@@ -19,6 +19,12 @@ export const hostCriticalDevice: Problem = {
       example: 'nvme nvme0: Removing after probe failure status: -19',
       proof: 'mem',
     },
+    {
+      in: 'dpdk',
+      re: /routing table indicates that interface \S+ is active/,
+      example: 'Warning: routing table indicates that interface 0000:01:00.0 is active. Not modifying',
+      proof: 'rep',
+    },
   ],
   why: 'Root disk, the NIC with the default route or bridge membership, the boot console, the USB controller with the only keyboard, or the LPC/SMBus of the chipset is a member.',
   see: [

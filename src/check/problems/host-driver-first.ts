@@ -31,6 +31,12 @@ export const hostDriverFirst: Problem = {
       example: 'EAL: 0000:01:00.0 not managed by VFIO driver, skipping',
       proof: 'rep',
     },
+    {
+      in: 'dpdk',
+      re: /Requested device [0-9a-f:.]+ cannot be used/,
+      example: 'EAL: Requested device 0000:01:00.0 cannot be used',
+      proof: 'rep',
+    },
   ],
   why: 'Early userspace loads the GPU/NVMe driver; vfio-pci is a module loaded later. Unbinding a live GPU or NVMe can hang.',
   see: [

@@ -24,6 +24,12 @@ export const hugepagesShort: Problem = {
       example: 'EAL: No available 1048576 kB hugepages reported',
       proof: 'rep',
     },
+    {
+      in: 'qemu',
+      re: /Insufficient free host memory pages available to allocate guest RAM|preallocating memory failed/,
+      example: 'os_mem_prealloc: Insufficient free host memory pages available to allocate guest RAM',
+      proof: 'src',
+    },
   ],
   why: 'Pages are reserved per size and NUMA node; 1 GiB pages can practically be had at boot only.',
   see: [

@@ -19,6 +19,12 @@ export const iommuKernelOff: Problem = {
       example: 'vfio-pci: probe of 0000:01:00.0 failed with error -22',
       proof: 'rep',
     },
+    {
+      in: 'dpdk',
+      re: /Cannot bind to driver vfio-pci|Cannot use IOVA as 'VA' mode/,
+      example: 'Error: bind failed for 0000:01:00.0 - Cannot bind to driver vfio-pci: [Errno 22] Invalid argument',
+      proof: 'rep',
+    },
   ],
   why: 'CONFIG_INTEL_IOMMU_DEFAULT_ON is a build choice. Where it is off, intel_iommu=on is needed. Interrupt remapping is enabled independently, so DMAR and DMAR-IR lines appear while no group exists.',
   see: [

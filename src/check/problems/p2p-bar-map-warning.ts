@@ -28,6 +28,12 @@ export const p2pBarMapWarning: Problem = {
       example: 'VFIO dma-buf not supported in kernel, using mmap fallback, P2P DMA will not work',
       proof: 'src',
     },
+    {
+      in: 'qemu',
+      re: /vfio(_container)?_dma_map\([^)]{0,200}\) = -14 \(Bad address\)/,
+      example: 'vfio_container_dma_map(0x55, 0x380000000000, 0x1000000, 0x7f) = -14 (Bad address)',
+      proof: 'src',
+    },
   ],
   why: "Mapping a peer's MMIO needs kernel support; without P2P nothing is lost.",
   see: [{ read: 'backend of the plan', when: 'iommufd and two or more assigned devices', sure: 'likely' }],

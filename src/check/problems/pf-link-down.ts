@@ -21,6 +21,12 @@ export const pfLinkDown: Problem = {
       example: 'iavf 0000:00:05.0: Failed to communicate with PF; waiting before retry',
       proof: 'src',
     },
+    {
+      in: 'guest',
+      re: /Unable to start - perhaps the PF Driver isn't up yet/,
+      example: "ixgbevf 0000:00:05.0: Unable to start - perhaps the PF Driver isn't up yet",
+      proof: 'src',
+    },
   ],
   why: 'The PF driver must run and, for most NICs, be up for VF mailbox and link; link-state auto follows the PF.',
   see: [

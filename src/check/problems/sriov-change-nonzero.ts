@@ -21,6 +21,12 @@ export const sriovChangeNonzero: Problem = {
       example: 'write /sys/bus/pci/devices/0000:b5:00.0/sriov_numvfs: device or resource busy',
       proof: 'rep',
     },
+    {
+      in: 'write',
+      re: /write error: Device(?= or resource busy)/,
+      example: 'bash: echo: write error: Device or resource busy',
+      proof: 'rep',
+    },
   ],
   why: 'The SR-IOV capability allows all or none; the kernel answers EBUSY.',
   see: [{ read: '{d}/sriov_numvfs', when: 'non-zero and different from the wanted number', sure: 'certain' }],
