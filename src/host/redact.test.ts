@@ -164,7 +164,7 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
         line(`igb 0000:01:00.0 ${custom}: (PCIe) ${mac}`),
         line(`usb 1-1: SerialNumber: ${serial}`),
         line(`pci 0000:01:00.0: serial number: ${serial}`),
-      line(`nvme nvme0: pci function 0000:03:00.0, serial ${serial}`),
+        line(`nvme nvme0: pci function 0000:03:00.0, serial ${serial}`),
         line(`EXT4-fs (dm-0): mounted filesystem ${uuid} on pci`),
         line(`systemd[1]: Hostname set to <${host}>. iommu`),
         line(`nfs: server ${ip} pci`),
