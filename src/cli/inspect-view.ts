@@ -49,7 +49,7 @@ export function renderInspection(report: Inspection, page: Page, bdf: string | u
         report.unread.flatMap(({ what, because }) => wrap(harmless(`${what}: ${because}`), inner.width)).join('\n'),
       ),
     );
-  if (chosen === undefined) parts.push(wrap(renderSum(report), page.width).join('\n'));
+  if (chosen === undefined) parts.push(renderSum(report));
   return parts.join('\n\n');
 }
 
@@ -265,11 +265,12 @@ function renderDetail(found: InspectedFunction, report: Inspection, page: Page):
   );
 }
 
+/** One line, short enough for every terminal. */
 function renderSum(report: Inspection): string {
   const endpoints = report.functions.filter((found) => found.verdict.is !== 'bridge');
   const usable = endpoints.filter((found) => found.verdict.is === 'ready' || found.verdict.is === 'possible').length;
   const vfs = endpoints.reduce((sum, found) => sum + (found.vfs?.possible ?? 0), 0);
-  return `${count(report.units.length, 'remapping unit')}, ${count(report.groups.length, 'group')}, ${count(endpoints.length, 'device')}: ${usable} can be passed through whole, and ${count(vfs, 'virtual function')} can be had.`;
+  return `${count(report.groups.length, 'group')}, ${count(endpoints.length, 'device')}: ${usable} can be passed through whole, ${count(vfs, 'VF')} can be had.`;
 }
 
 function groupSize(report: Inspection, found: InspectedFunction): number {
