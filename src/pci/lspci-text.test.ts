@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { cpuTime } from '../../test/cpu-time.ts';
 import { sharedData } from '../../test/data.ts';
 import { mutationRuns, mutations } from '../../test/mutate.ts';
 import { readConfig } from './config.ts';
@@ -192,9 +193,10 @@ test('no mutation of a listing throws, hangs or invents addresses', {
 });
 
 test('one long line and very many lines are read in time', () => {
-  const start = performance.now();
-  readLspciText(`00:00.0 Host bridge: ${'x'.repeat(5_000_000)}`);
-  readLspciText(`${'00:00.0 '.repeat(500_000)}\n`);
-  readLspciText(`00:00.0 a: b\n\tCapabilities: [40] Access Control Services\n${'\t\tACSCap: SrcValid+\n'.repeat(200_000)}`);
-  assert.ok(performance.now() - start < 5000);
+  const took = cpuTime(() => {
+    readLspciText(`00:00.0 Host bridge: ${'x'.repeat(5_000_000)}`);
+    readLspciText(`${'00:00.0 '.repeat(500_000)}\n`);
+    readLspciText(`00:00.0 a: b\n\tCapabilities: [40] Access Control Services\n${'\t\tACSCap: SrcValid+\n'.repeat(200_000)}`);
+  });
+  assert.ok(took < 5000, `${took}`);
 });
