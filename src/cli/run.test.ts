@@ -42,6 +42,9 @@ test('what a terminal would obey is taken out of messages that quote files', asy
   const file = join(folder, 'na\x1b[31mme');
   writeFileSync(file, '\x1b[2J\x07evil');
   const { code, err } = await sluice('inspect', '--host', file);
+  const listing = join(folder, 'posted.txt');
+  writeFileSync(listing, 'Hello,\n00:1f.0 ISA bridge: Intel\n');
+  assert.match((await sluice('inspect', '--host', listing)).err, /write --host lspci:.*posted\.txt/);
   rmSync(folder, { recursive: true });
   assert.equal(code, EXIT.usage);
   assert.match(err, /name is no snapshot: .*evil/);

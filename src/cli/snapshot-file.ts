@@ -6,6 +6,9 @@ import { readInput } from './input.ts';
 /** Of the JSON text. That of a machine with 8192 functions has less than a third of it. */
 const MOST = 128 * 1024 * 1024;
 
+/** A line of lspci that names a function. */
+const LISTED = /^(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7] \S/im;
+
 /** The bytes of the file: the same record gives the same bytes. */
 export function packSnapshot(snapshot: Snapshot): Uint8Array {
   return gzipSync(JSON.stringify(snapshot));
@@ -28,6 +31,7 @@ export async function unpackSnapshot(bytes: Uint8Array, name: string): Promise<S
   } catch (error) {
     throw new UsageError(
       `${name} is no snapshot: its text is no JSON: ${(error as Error).message.split('\n')[0]?.slice(0, 200)}`,
+      LISTED.test(text.slice(0, 4096)) ? `If it is what lspci printed, write --host lspci:${name}` : undefined,
     );
   }
   const schema = (parsed as { schema?: unknown } | null)?.schema;
