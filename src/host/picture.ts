@@ -52,6 +52,9 @@ export interface Picture extends Texts {
 export async function readPicture(host: Host): Promise<Picture> {
   const unread: Picture['unread'] = [];
   const denied: Picture['unread'] = [];
+  const tell = (what: string, because: string): void => {
+    if (!unread.some((told) => told.what === what)) unread.push({ what, because: withoutSubject(because, what) });
+  };
   /** A part that a host may keep from us: its absence is told, not guessed. */
   const part = async <T>(what: string, read: () => Promise<T>, otherwise: T): Promise<T> => {
     try {
@@ -82,7 +85,7 @@ export async function readPicture(host: Host): Promise<Picture> {
       });
   }
   const [system, units, groups, links, { usage, unasked }, kvm] = await Promise.all([
-    readSystem(host, (what, because) => unread.push({ what, because })),
+    readSystem(host, tell),
     part('/sys/class/iommu', () => readUnits(host), []),
     part('/sys/kernel/iommu_groups', () => readGroups(host), []),
     part('network interfaces', () => host.links.list(), []),
@@ -133,7 +136,7 @@ export async function readPicture(host: Host): Promise<Picture> {
       if (state !== undefined) nvme[controller] = state;
     }
   const log = await part('the kernel log', () => host.files.kernelLog(), undefined);
-  const texts = await readTexts(host, system.kernel, (what, because) => unread.push({ what, because }));
+  const texts = await readTexts(host, system.kernel, tell);
   // A group that is open would not be seen open in a record without processes.
   const nodes = (texts.folders['/dev/vfio'] ?? []).filter((name) => name !== 'vfio');
   if (nodes.length > 0 && system.uid === 0) {
