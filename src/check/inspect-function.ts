@@ -7,6 +7,7 @@ import { judgeAssignment } from './assignable.ts';
 import { ask, type Finding } from './check.ts';
 import { type DefaultDomain, defaultDomain, isUntrusted } from './domain.ts';
 import { configOf, idsOf, indexOf } from './index-of.ts';
+import { endpoint } from './rules/endpoint.ts';
 import { blockingMembers } from './rules/group-viable.ts';
 import { notInUse } from './rules/not-in-use.ts';
 import { sriovCapable } from './rules/sriov-capable.ts';
@@ -166,8 +167,20 @@ function judge(picture: Picture, found: PciFunction): FunctionVerdict {
     steps.push(found.driver === undefined ? 'bind it to vfio-pci' : `unbind it from ${found.driver}, and bind it to vfio-pci`);
   if (steps.length === 0) return verdict('ready', 'vfio-pci drives it', []);
   if (failed.length > 0) return verdict('possible', reasons(failed), failed, steps);
+  const others = companions(picture, found);
+  if (others.length > 0) steps.push(`give ${others.join(', ')} of the same group to the same guest, or to nobody`);
   return verdict('possible', found.driver === undefined ? 'no driver has it' : `${found.driver} has to let it go`, [], steps);
 }
+
+/** Other functions of its group that a guest could drive: they can be with nobody else while it is given away. */
+function companions(picture: Picture, found: PciFunction): string[] {
+  const members = found.group === undefined ? [] : (groupNumbered(picture, found.group)?.devices ?? []);
+  if (members.length > MOST_NAMED) return [`the ${members.length - 1} other functions`];
+  return members.filter((bdf) => bdf !== found.bdf && ask(endpoint, picture, bdf).is === 'pass');
+}
+
+/** More names than this in a step help nobody. */
+const MOST_NAMED = 16;
 
 function reasons(findings: readonly Finding[]): string {
   return findings.map((finding) => finding.because).join('; ');

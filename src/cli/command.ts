@@ -219,10 +219,11 @@ function takePositionals(verb: string, specs: readonly PositionalSpec[], words: 
   return args;
 }
 
-/** `plan SPEC`, `lab run [-- COMMAND...]`. */
+/** `plan SPEC`, `groups [DEVICE...]`, `lab run -- COMMAND...`. */
 export function usage(verb: string, specs: readonly PositionalSpec[]): string {
   const parts = specs.map((spec) => {
-    const word = spec.rest ? `-- ${spec.name.toUpperCase()}...` : spec.name.toUpperCase();
+    // What is handed on to another program stands behind `--`; a list of ours needs none.
+    const word = spec.rest ? `${spec.optional ? '' : '-- '}${spec.name.toUpperCase()}...` : spec.name.toUpperCase();
     return spec.optional ? `[${word}]` : word;
   });
   return [verb, ...parts].join(' ');

@@ -14,8 +14,13 @@ export function parseChanges(text: string): { change: Change; words: string }[] 
     .map((part) => part.trim())
     .filter((part) => part !== '');
   if (parts.length === 0) throw new UsageError('--if supposes nothing', `It takes ${FORMS}.`);
+  const seen = new Map<string, string>();
   return parts.map((part) => {
     const change = parseChange(part);
+    const about = change.is === 'ari' ? 'ari' : `${change.is} ${change.bdf}`;
+    const before = seen.get(about);
+    if (before !== undefined) throw new UsageError(`--if: ${part} and ${before} are about the same`, 'Leave one of them out.');
+    seen.set(about, part);
     return { change, words: wordsOf(change) };
   });
 }

@@ -42,15 +42,18 @@ export function renderInspection(report: Inspection, page: Page, bdf: string | u
   if (shared.length > 0) parts.push(part('Groups of more than one', shared.map((group) => renderGroup(group, inner)).join('\n')));
   if (report.doubts.length > 0)
     parts.push(part('Doubtful isolation', report.doubts.flatMap((doubt) => wrap(harmless(doubt), inner.width)).join('\n')));
-  if (report.unread.length > 0)
-    parts.push(
-      part(
-        'Not read',
-        report.unread.flatMap(({ what, because }) => wrap(harmless(`${what}: ${because}`), inner.width)).join('\n'),
-      ),
-    );
+  if (report.unread.length > 0) parts.push(part('Not read', renderUnread(report.unread, inner)));
   if (chosen === undefined) parts.push(renderSum(report));
   return parts.join('\n\n');
+}
+
+/** More than a screen of these helps nobody. */
+const MOST_UNREAD = 12;
+
+function renderUnread(unread: Inspection['unread'], page: Page): string {
+  const shown = unread.slice(0, MOST_UNREAD).flatMap(({ what, because }) => wrap(harmless(`${what}: ${because}`), page.width));
+  const left = unread.length - MOST_UNREAD;
+  return [...shown, ...(left > 0 ? [page.style.dim(`and ${left} more, which --json tells`)] : [])].join('\n');
 }
 
 function renderHost(report: Inspection, page: Page): string {
@@ -115,19 +118,16 @@ function renderUnit(unit: UnitSummary, report: Inspection, page: Page): string {
 }
 
 function renderReserved(report: Inspection, page: Page): string {
-  const all = report.groups.length;
+  // Of one function or group only what concerns it is told.
+  const shown = new Set(report.groups.map(({ number }) => number));
   return table(
     page,
     [],
-    report.reserved.map(({ start, end, kind, groups, owners }) => [
-      `${start}-${end}`,
-      kind,
-      owners.length > 0
-        ? `of ${owners.join(', ')}`
-        : groups.length === all && all > 1
-          ? 'every group'
-          : `group ${groups.join(', ')}`,
-    ]),
+    report.reserved.map(({ start, end, kind, groups, owners }) => {
+      const own = groups.filter((number) => shown.has(number));
+      const whose = own.length === shown.size && shown.size > 1 ? 'every group' : `group ${own.join(', ')}`;
+      return [`${start}-${end}`, kind, owners.length > 0 ? `of ${owners.join(', ')}` : whose];
+    }),
   );
 }
 

@@ -92,7 +92,8 @@ export async function readPicture(host: Host): Promise<Picture> {
     part<Uses>(USAGE, () => readUsage(host), { usage: [], unasked: undefined }),
     part('KVM', () => host.hypervisor.kvm(), { usable: false, because: 'whether it runs a guest could not be asked' }),
   ]);
-  if (system.uid !== 0)
+  // A listing has no reader, and its uid is -1.
+  if (system.uid > 0)
     unread.push({
       what: OPEN_FILES,
       because: 'not root: VFIO groups and disks that other users have open are not seen',
@@ -147,7 +148,7 @@ export async function readPicture(host: Host): Promise<Picture> {
         because: 'no process is shown in /proc: VFIO groups and disks that are open are not seen',
       });
   }
-  if (system.uid !== 0) for (const told of denied) told.because += ': root may';
+  if (system.uid > 0) for (const told of denied) told.because += ': root may';
   return {
     ...texts,
     host: host.name,
