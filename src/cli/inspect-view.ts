@@ -51,8 +51,18 @@ export function renderInspection(report: Inspection, page: Page, bdf: string | u
 const MOST_UNREAD = 12;
 
 function renderUnread(unread: Inspection['unread'], page: Page): string {
-  const shown = unread.slice(0, MOST_UNREAD).flatMap(({ what, because }) => wrap(harmless(`${what}: ${because}`), page.width));
-  const left = unread.length - MOST_UNREAD;
+  // The same attribute of many functions is one line.
+  const functions = new Map<string, number>();
+  const lines = new Map<string, string>();
+  for (const { what, because } of unread) {
+    const attribute = /^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] (.+)$/.exec(what)?.[1];
+    const key = `${attribute ?? what}\n${because}`;
+    const number = (functions.get(key) ?? 0) + 1;
+    functions.set(key, number);
+    lines.set(key, `${attribute !== undefined && number > 1 ? `${attribute} of ${number} functions` : what}: ${because}`);
+  }
+  const shown = [...lines.values()].slice(0, MOST_UNREAD).flatMap((line) => wrap(harmless(line), page.width));
+  const left = lines.size - MOST_UNREAD;
   return [...shown, ...(left > 0 ? [page.style.dim(`and ${left} more, which --json tells`)] : [])].join('\n');
 }
 
