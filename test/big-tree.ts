@@ -104,6 +104,9 @@ const KINDS = {
   ucsi: { vendor: 0x10de, device: 0x1adb, class: 0x0c8000, header: 0, port: 0 },
 } as const;
 
+/** Functions of a graphics card, which have no ACS. */
+const GRAPHICS: ReadonlySet<One['kind']> = new Set([KINDS.vga, KINDS.audio, KINDS.usb, KINDS.ucsi]);
+
 function* root(segment: number, made: Made): Generator<One> {
   const at = `/sys/devices/pci${hex(segment, 4)}:00`;
   const place = (above: string, kind: One['kind'], bus: number, devfn: number, group: number, more: Partial<One> = {}): One => {
@@ -268,7 +271,8 @@ function configOf(kind: One['kind'], isVf: boolean, vfs: number): Uint8Array {
   u32(0x9c, 0x0000_001e);
   const extended = [
     { id: 0x0001, version: 2, bytes: 0x48 },
-    { id: 0x000d, version: 1, bytes: 8 },
+    // A group of several functions is one because nothing keeps them apart.
+    ...(GRAPHICS.has(kind) ? [] : [{ id: 0x000d, version: 1, bytes: 8 }]),
     ...(kind.header === 0 ? [{ id: 0x000e, version: 1, bytes: 8 }] : []),
     ...(vfs > 0 ? [{ id: 0x0010, version: 1, bytes: 0x40 }] : []),
   ];
