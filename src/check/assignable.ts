@@ -1,5 +1,5 @@
 import type { Picture } from '../host/picture.ts';
-import { ask, type Check, type Finding } from './check.ts';
+import { ask, type Check, type Finding, findingOf } from './check.ts';
 import { endpoint } from './rules/endpoint.ts';
 import { groupViable } from './rules/group-viable.ts';
 import { inGroup } from './rules/in-group.ts';
@@ -19,4 +19,14 @@ export function judgeAssignment(picture: Picture, bdf: string): Finding[] {
   const basic = ask(iommuOn, picture, bdf);
   if (basic.is === 'fail') return [basic];
   return [basic, ...ASSIGNABLE.slice(1).map((question) => ask(question, picture, bdf))];
+}
+
+/** The same, but only what fails or could not be told: nearly all of thousands of answers are fine, and nobody reads those. */
+export function obstaclesTo(picture: Picture, bdf: string): Finding[] {
+  const basic = iommuOn.run(picture, bdf);
+  const asked = basic.is === 'fail' ? [iommuOn] : ASSIGNABLE;
+  return asked.flatMap((question) => {
+    const verdict = question.run(picture, bdf);
+    return verdict.is === 'fail' || verdict.is === 'unknown' ? [findingOf(question, bdf, verdict)] : [];
+  });
 }

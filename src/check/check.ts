@@ -42,5 +42,10 @@ export function check(definition: Check): Check {
 
 /** Asks one question. */
 export function ask(question: Check, picture: Picture, bdf: string): Finding {
-  return { id: question.id, asks: question.asks, bdf, ...question.run(picture, bdf) };
+  return findingOf(question, bdf, question.run(picture, bdf));
+}
+
+/** An answer with its question. */
+export function findingOf({ id, asks }: Check, bdf: string, verdict: Verdict): Finding {
+  return { id, asks, bdf, ...verdict };
 }

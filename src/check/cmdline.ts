@@ -11,7 +11,15 @@ export interface BootWord {
  * Options on the kernel's command line in their order. The kernel takes `-` for `_`, keeps blanks inside double quotes, and
  * leaves what follows `--` to init. Source: Linux Documentation/admin-guide/kernel-parameters.rst.
  */
-export function bootWords(cmdline: string): BootWord[] {
+export function bootWords(cmdline: string): readonly BootWord[] {
+  // Thousands of functions ask about one host.
+  if (last?.cmdline !== cmdline) last = { cmdline, words: wordsOf(cmdline) };
+  return last.words;
+}
+
+let last: { cmdline: string; words: readonly BootWord[] } | undefined;
+
+function wordsOf(cmdline: string): BootWord[] {
   const found: BootWord[] = [];
   for (const word of cmdline.match(/(?:"[^"]*"|[^\s"])+/g) ?? []) {
     if (word === '--') break;

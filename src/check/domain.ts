@@ -4,6 +4,7 @@ import { groupNumbered, type Picture, unitNamed } from '../host/picture.ts';
 import { readAmdRegisters } from '../iommu/index.ts';
 import { defaultDomainOption, optionValues } from './cmdline.ts';
 import { kernelAtLeast, kernelConfig } from './facts.ts';
+import { once } from './index-of.ts';
 import { registersOf } from './units.ts';
 
 /** What the host's own drivers get for a function: its group's default domain. VFIO replaces it while it owns the group. */
@@ -40,8 +41,27 @@ export function defaultDomain(picture: Picture, found: PciFunction): DefaultDoma
   return { type, means: MEANS[type] ?? 'of a kind that this version does not know', because };
 }
 
+interface ExpectedDomain {
+  type: string;
+  because: string;
+}
+
 /** What boot options, the unit and the function itself lead to. */
-export function expectedDomain(picture: Picture, found: PciFunction): { type: string; because: string } {
+export function expectedDomain(picture: Picture, found: PciFunction): ExpectedDomain {
+  const known = expectedDomains(picture);
+  const key = `${isUntrusted(found)} ${found.unit}`;
+  let domain = known.get(key);
+  if (domain === undefined) {
+    domain = domainOf(picture, found);
+    known.set(key, domain);
+  }
+  return domain;
+}
+
+/** Functions that are trusted alike behind the same unit are expected to have the same. */
+const expectedDomains = once(() => new Map<string, ExpectedDomain>());
+
+function domainOf(picture: Picture, found: PciFunction): ExpectedDomain {
   const unit = found.unit === undefined ? undefined : unitNamed(picture, found.unit);
   const strict = strictBecause(picture, found, unit);
   const translated = { type: strict === undefined ? 'DMA-FQ' : 'DMA' };

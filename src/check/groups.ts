@@ -41,7 +41,8 @@ export function groupsOfPicture(picture: Picture): GroupsOfPicture {
   const coverage = (found: PciFunction): Pick<ConfiguredFunction, 'aliases' | 'covered' | 'coveredBecause'> => {
     if (!on) return {};
     const path = (found.physfn === undefined ? undefined : functionOf(picture, found.physfn)?.path) ?? found.path;
-    const { covered, because, aliases } = coverageOf({ ...found, path });
+    const { bdf, driver } = found;
+    const { covered, because, aliases } = coverageOf({ bdf, path, class: found.class, ...(driver !== undefined && { driver }) });
     return {
       covered: found.group !== undefined || (covered ?? false),
       ...(because !== undefined && { coveredBecause: because }),

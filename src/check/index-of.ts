@@ -50,6 +50,16 @@ export const indexOf: (picture: Picture) => Index = once((picture) => {
   };
 });
 
+/** What uses a function itself, or its group as a whole. */
+export function usesOf(picture: Picture, bdf: string, group: number | undefined): readonly Usage[] {
+  const { usesOfFunction, usesOfGroup } = indexOf(picture);
+  const own = usesOfFunction.get(bdf) ?? NONE;
+  const ofGroup = (group === undefined ? undefined : usesOfGroup.get(group)) ?? NONE;
+  return ofGroup.length === 0 ? own : [...own, ...ofGroup.filter((use) => use.bdf !== bdf)];
+}
+
+const NONE: readonly Usage[] = [];
+
 /** Configuration space of a function, taken apart once; undefined when less than a header could be read. */
 export function configOf(found: PciFunction): Config | undefined {
   let config = configs.get(found);

@@ -3,10 +3,10 @@ import type { PciFunction } from '../host/functions.ts';
 import { functionOf, groupNumbered, type Picture } from '../host/picture.ts';
 import type { Usage } from '../host/usage.ts';
 import { className, EXTENDED, findCapability, hasFlr } from '../pci/index.ts';
-import { judgeAssignment } from './assignable.ts';
+import { obstaclesTo } from './assignable.ts';
 import { ask, type Finding } from './check.ts';
 import { type DefaultDomain, defaultDomain, isUntrusted } from './domain.ts';
-import { configOf, idsOf, indexOf } from './index-of.ts';
+import { configOf, idsOf, usesOf } from './index-of.ts';
 import { endpoint } from './rules/endpoint.ts';
 import { blockingMembers } from './rules/group-viable.ts';
 import { notInUse } from './rules/not-in-use.ts';
@@ -109,17 +109,10 @@ export function inspectFunction(picture: Picture, found: PciFunction): Inspected
           },
         }),
     ...(found.physfn === undefined ? {} : { physfn: found.physfn }),
-    uses: usesOf(picture, found).map(({ kind, what, where }) => ({ kind, what, where })),
+    uses: usesOf(picture, found.bdf, found.group).map(({ kind, what, where }) => ({ kind, what, where })),
     verdict: judge(picture, found),
     ...(sriov === undefined ? {} : { vfs: judgeVfs(picture, found) }),
   };
-}
-
-/** Of the function itself, and of its group as a whole. */
-function usesOf(picture: Picture, found: PciFunction): readonly Usage[] {
-  const { usesOfFunction, usesOfGroup } = indexOf(picture);
-  const ofGroup = found.group === undefined ? undefined : usesOfGroup.get(found.group);
-  return [...(usesOfFunction.get(found.bdf) ?? []), ...(ofGroup ?? [])];
 }
 
 /** Resources of an endpoint. Those of a bridge behind its first two are windows, which are no BARs. */
@@ -148,7 +141,7 @@ function capabilitiesOf(found: PciFunction): { has?: string[] } {
 }
 
 function judge(picture: Picture, found: PciFunction): FunctionVerdict {
-  const all = judgeAssignment(picture, found.bdf);
+  const all = obstaclesTo(picture, found.bdf);
   const verdict = (is: FunctionVerdict['is'], because: string, findings: Finding[], steps: string[] = []) => ({
     is,
     because,

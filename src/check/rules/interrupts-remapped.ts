@@ -1,6 +1,6 @@
 import type { IommuUnit } from '../../host/iommu.ts';
-import { functionOf, unitNamed } from '../../host/picture.ts';
-import { type Check, check, type Evidence } from '../check.ts';
+import { functionOf, type Picture, unitNamed } from '../../host/picture.ts';
+import { type Check, check, type Evidence, type Verdict } from '../check.ts';
 import { interruptsOffOption } from '../cmdline.ts';
 import { at, notApplicable, remappedChips, unknown } from '../facts.ts';
 
@@ -21,50 +21,60 @@ export const interruptsRemapped: Check = check({
       return notApplicable('no remapping unit is in front of it', { where: at(found, 'iommu_group'), text: 'absent' });
     const unit = unitNamed(picture, found?.unit ?? '');
     if (unit === undefined) return unknown('no remapping unit that could be read claims it');
-    const platform = platformOf(picture);
-    const { chips } = platform;
-    const seen = [
-      ...(chips === undefined ? [] : [chips.seen]),
-      ...(unit.ecap === undefined ? [] : [{ where: `/sys/class/iommu/${unit.name}/intel-iommu/ecap`, text: unit.ecap }]),
-      ...platform.seen,
-    ];
-    const unsafe = UNSAFE.filter((module) => picture.parameters[module]?.allow_unsafe_interrupts === 'Y');
-    const parameters = unsafe.map((module) => ({
-      where: `/sys/module/${module}/parameters/allow_unsafe_interrupts`,
-      text: 'Y',
-    }));
-    // What the kernel does is seen at its interrupts; what it could do decides only where they were not read.
-    const remapped = chips?.is ?? (platform.against === undefined ? registersOf(unit) && true : false);
-    if (remapped === undefined)
-      return unknown(`/proc/interrupts was not read, and ${unit.name} is no VT-d unit with a readable ECAP_REG`, ...seen);
-    if (remapped)
-      return {
-        is: 'pass',
-        because: `${chips === undefined ? 'ECAP_REG.IR is 1 and no boot option turns it off' : 'the kernel remaps interrupts'}${
-          unsafe.length === 0 ? '' : `; allow_unsafe_interrupts of ${unsafe.join(' and ')} is set without need`
-        }`,
-        seen: [...seen, ...parameters],
-        ...(unsafe.length === 0 ? {} : { fix: unsafe.map((module) => `remove ${module}.allow_unsafe_interrupts=1`) }),
-      };
-    if (unsafe.includes('vfio_iommu_type1'))
-      return {
-        is: 'pass',
-        because: 'interrupts are not remapped, but allow_unsafe_interrupts is set: a guest may inject interrupts into this host',
-        seen: [...seen, ...parameters],
-      };
-    return {
-      is: 'fail',
-      because: platform.against ?? withoutReason(unit),
-      seen,
-      fix: [
-        platform.option === undefined
-          ? 'turn on interrupt remapping in firmware; for a vIOMMU give intel-iommu intremap=on and a split irqchip'
-          : `remove ${platform.option}`,
-        'last resort on a host with one tenant: vfio_iommu_type1.allow_unsafe_interrupts=1 (iommufd has a parameter of its own)',
-      ],
-    };
+    const known = verdicts(picture);
+    const verdict = known.get(unit) ?? judge(picture, unit);
+    known.set(unit, verdict);
+    return verdict;
   },
 });
+
+/** The same for all functions behind one unit. */
+const verdicts = once(() => new Map<IommuUnit, Verdict>());
+
+function judge(picture: Picture, unit: IommuUnit): Verdict {
+  const platform = platformOf(picture);
+  const { chips } = platform;
+  const seen = [
+    ...(chips === undefined ? [] : [chips.seen]),
+    ...(unit.ecap === undefined ? [] : [{ where: `/sys/class/iommu/${unit.name}/intel-iommu/ecap`, text: unit.ecap }]),
+    ...platform.seen,
+  ];
+  const unsafe = UNSAFE.filter((module) => picture.parameters[module]?.allow_unsafe_interrupts === 'Y');
+  const parameters = unsafe.map((module) => ({
+    where: `/sys/module/${module}/parameters/allow_unsafe_interrupts`,
+    text: 'Y',
+  }));
+  // What the kernel does is seen at its interrupts; what it could do decides only where they were not read.
+  const remapped = chips?.is ?? (platform.against === undefined ? registersOf(unit) && true : false);
+  if (remapped === undefined)
+    return unknown(`/proc/interrupts was not read, and ${unit.name} is no VT-d unit with a readable ECAP_REG`, ...seen);
+  if (remapped)
+    return {
+      is: 'pass',
+      because: `${chips === undefined ? 'ECAP_REG.IR is 1 and no boot option turns it off' : 'the kernel remaps interrupts'}${
+        unsafe.length === 0 ? '' : `; allow_unsafe_interrupts of ${unsafe.join(' and ')} is set without need`
+      }`,
+      seen: [...seen, ...parameters],
+      ...(unsafe.length === 0 ? {} : { fix: unsafe.map((module) => `remove ${module}.allow_unsafe_interrupts=1`) }),
+    };
+  if (unsafe.includes('vfio_iommu_type1'))
+    return {
+      is: 'pass',
+      because: 'interrupts are not remapped, but allow_unsafe_interrupts is set: a guest may inject interrupts into this host',
+      seen: [...seen, ...parameters],
+    };
+  return {
+    is: 'fail',
+    because: platform.against ?? withoutReason(unit),
+    seen,
+    fix: [
+      platform.option === undefined
+        ? 'turn on interrupt remapping in firmware; for a vIOMMU give intel-iommu intremap=on and a split irqchip'
+        : `remove ${platform.option}`,
+      'last resort on a host with one tenant: vfio_iommu_type1.allow_unsafe_interrupts=1 (iommufd has a parameter of its own)',
+    ],
+  };
+}
 
 /** What keeps interrupts of all functions from being remapped: an option, firmware, or one unit that cannot. */
 const platformOf = once((picture) => {

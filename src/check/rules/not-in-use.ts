@@ -1,6 +1,7 @@
 import { functionOf } from '../../host/picture.ts';
 import { USAGE, type Usage } from '../../host/usage.ts';
 import { type Check, check } from '../check.ts';
+import { once, usesOf } from '../index-of.ts';
 
 const WORDS: Record<Usage['kind'], (what: string) => string> = {
   mount: (what) => (what === '/' ? 'it holds the root file system of this host' : `the file system mounted at ${what} needs it`),
@@ -23,9 +24,7 @@ export const notInUse: Check = check({
   source: 'proc(5) mountinfo, swaps, net/route; holders in sysfs; open(2) O_EXCL; open files below /proc/PID/fd',
   run(picture, bdf) {
     const found = functionOf(picture, bdf);
-    const uses = picture.usage.filter(
-      (usage) => usage.bdf === bdf || (usage.group !== undefined && usage.group === found?.group),
-    );
+    const uses = usesOf(picture, bdf, found?.group);
     const seen = uses.map((usage) => ({ where: usage.where, text: usage.what }));
     if (uses.length > 0)
       return {
@@ -34,8 +33,8 @@ export const notInUse: Check = check({
         seen,
         fix: [...new Set(uses.map(remedy))],
       };
-    const all = picture.unread.find(({ what }) => what === USAGE);
-    const withheld = [...(all === undefined ? [] : [all]), ...picture.unread.filter(({ about }) => about?.includes(bdf))];
+    const { all, some } = unseen(picture);
+    const withheld = [...(all === undefined ? [] : [all]), ...some.filter(({ about }) => about?.includes(bdf))];
     if (withheld.length > 0)
       return {
         is: 'unknown',
@@ -48,6 +47,12 @@ export const notInUse: Check = check({
     return { is: 'pass', because: 'nothing that was looked for uses it', seen };
   },
 });
+
+/** What could not be looked at: for all functions, and for some. */
+const unseen = once(({ unread }) => ({
+  all: unread.find(({ what }) => what === USAGE),
+  some: unread.filter(({ about }) => about !== undefined && about.length > 0),
+}));
 
 function remedy({ kind, pid }: Usage): string {
   if (kind === 'vfio') return 'stop that guest, or take another function';

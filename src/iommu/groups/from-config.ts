@@ -42,12 +42,13 @@ const VMD_DOMAINS = 0x10000;
 
 /** What configuration space tells about the groups of a machine. */
 export function topologyOf(functions: readonly ConfiguredFunction[], more: { ivrs?: boolean } = {}): Topology {
-  const found = functions.map(functionOf);
+  const ways: Ways = new Map();
+  const found = functions.map((given) => functionOf(given, ways));
   return { functions: withVfs(found), ...more };
 }
 
 /** One function, without regard for the others. */
-export function functionOf(given: ConfiguredFunction): TopologyFunction {
+export function functionOf(given: ConfiguredFunction, ways: Ways = new Map()): TopologyFunction {
   const { bdf, config: bytes, path, vendor, device, physfn } = given;
   const config = given.parsed ?? (bytes === undefined ? undefined : readConfig(bytes));
   const f: TopologyFunction = { bdf };
@@ -61,7 +62,7 @@ export function functionOf(given: ConfiguredFunction): TopologyFunction {
   assign(f, 'covered', given.covered);
   assign(f, 'coveredBecause', given.coveredBecause);
   assign(f, 'aliases', given.aliases);
-  if (path !== undefined) placeIn(f, path);
+  if (path !== undefined) placeIn(f, path, ways);
   if (!answers) return f;
   f.multifunction = config.multiFunction;
   if (config.bridge) f.buses = { secondary: config.bridge.secondary, subordinate: config.bridge.subordinate };
@@ -80,18 +81,37 @@ function assign<K extends keyof TopologyFunction>(f: TopologyFunction, key: K, v
   if (value !== undefined) f[key] = value;
 }
 
+/** The functions that are named in the path of a folder, from the root on. Thousands of functions share a folder. */
+type Ways = Map<string, readonly { bdf: string; domain: number }[]>;
+
+function wayTo(folder: string, ways: Ways): NonNullable<ReturnType<Ways['get']>> {
+  let way = ways.get(folder);
+  if (way === undefined) {
+    way = folder.split('/').flatMap((part) => {
+      const address = parseBdf(part);
+      return address === undefined ? [] : [{ bdf: part, domain: address.domain }];
+    });
+    ways.set(folder, way);
+  }
+  return way;
+}
+
 /** Bridges above are in the path; a VF stands there beside its PF. */
-function placeIn(f: TopologyFunction, path: string): void {
-  const above = path.split('/').filter((part) => parseBdf(part));
-  const own = above.pop();
-  if (own === undefined) return;
+function placeIn(f: TopologyFunction, path: string, ways: Ways): void {
+  const cut = path.lastIndexOf('/');
+  let above = wayTo(path.slice(0, cut), ways);
+  let domain = parseBdf(path.slice(cut + 1))?.domain;
+  if (domain === undefined) {
+    domain = above.at(-1)?.domain;
+    above = above.slice(0, -1);
+  }
+  if (domain === undefined) return;
   const bridge = above.at(-1);
-  const domain = parseBdf(own)!.domain;
   // Where the domain changes stands VMD: what is behind it is on a root bus of its own.
-  if (bridge !== undefined && parseBdf(bridge)!.domain !== domain) f.above = null;
-  else f.above = bridge ?? null;
-  const vmd = above.findLast((one) => parseBdf(one)!.domain !== domain);
-  if (domain >= VMD_DOMAINS && vmd !== undefined) f.realDma = vmd;
+  if (bridge !== undefined && bridge.domain !== domain) f.above = null;
+  else f.above = bridge?.bdf ?? null;
+  const vmd = above.findLast((one) => one.domain !== domain);
+  if (domain >= VMD_DOMAINS && vmd !== undefined) f.realDma = vmd.bdf;
 }
 
 function portOf(config: Config): TopologyFunction['port'] {
