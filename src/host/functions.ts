@@ -68,8 +68,17 @@ export async function listFunctions(host: Host): Promise<string[]> {
   return names;
 }
 
-/** What one function after another needs again. */
+/** What most functions have, and is always read. */
+const ATTRIBUTES = [
+  ...['modalias', 'driver_override', 'reset_method', 'boot_vga', 'numa_node', 'resource', 'power_state', 'd3cold_allowed'],
+  'removable',
+];
+
+/** What one function after another needs again, and what was read about all of them at once. */
 export interface Shared {
+  /** Number of the IOMMU group, and name of the remapping unit, by address: a function that is not here is asked for its links. */
+  groups: ReadonlyMap<string, string>;
+  units: ReadonlyMap<string, string>;
   /** `local_cpulist` by NUMA node: the kernel prints the same for all functions of a node. */
   localCpus: Map<string, string | undefined>;
 }
@@ -82,7 +91,7 @@ export interface Shared {
 export async function readFunction(
   host: Host,
   bdf: string,
-  shared: Shared = { localCpus: new Map() },
+  shared: Shared = { groups: new Map(), units: new Map(), localCpus: new Map() },
 ): Promise<PciFunction | undefined> {
   const at = `${PCI_DEVICES}/${bdf}`;
   const target = await host.files.link(at);
@@ -100,23 +109,30 @@ export async function readFunction(
       return undefined;
     }
   };
-  const text = (name: string) => asked(name, async (path) => (await host.files.readText(path))?.trim());
-  const link = (name: string) => asked(name, async (path) => baseName((await host.files.link(path)) ?? ''));
-  const list = async (name: string) => (await asked(name, (path) => host.files.list(path))) ?? [];
+  const there = ATTRIBUTES.filter((name) => names.has(name));
+  const texts = await host.files.readTexts?.(at, there);
   const unanswered: string[] = [];
+  const text = async (name: string): Promise<string | undefined> => {
+    const place = texts === undefined ? -1 : there.indexOf(name);
+    if (place >= 0) return texts?.[place]?.trim();
+    return await asked(name, async (path) => (await host.files.readText(path))?.trim());
+  };
+  const link = (name: string) => asked(name, async (path) => baseName((await host.files.link(path)) ?? ''));
+  const known = (all: ReadonlyMap<string, string>, name: string) => (names.has(name) ? all.get(bdf) : undefined);
+  const list = async (name: string) => (await asked(name, (path) => host.files.list(path))) ?? [];
   const [ids, driver, group, unit, physfn, override, methods, vga, numa, config, sriov, resource, powerState, d3cold, removable] =
     await Promise.all([
       readIds(at, text),
       link('driver'),
-      link('iommu_group'),
-      link('iommu'),
+      known(shared.groups, 'iommu_group') ?? link('iommu_group'),
+      known(shared.units, 'iommu') ?? link('iommu'),
       link('physfn'),
       inTime(text('driver_override'), () => unanswered.push('driver_override')),
       text('reset_method'),
       text('boot_vga'),
       text('numa_node'),
       asked('config', (path) => host.files.readAt(path, 0, 4096)),
-      asked('sriov_totalvfs', () => readSriov(host, bdf)),
+      names.has('sriov_totalvfs') ? asked('sriov_totalvfs', () => readSriov(host, bdf)) : undefined,
       text('resource'),
       text('power_state'),
       text('d3cold_allowed'),

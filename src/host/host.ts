@@ -32,6 +32,11 @@ export interface HostFiles {
   /** Part of a file or block device, `length` bytes at `offset` (fewer at its end), past the page cache where that is possible. */
   readAt(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   readText(path: string): Promise<string | undefined>;
+  /**
+   * Some text files of one folder, each as `readText` gives it: reading thousands of folders costs less so. A host without
+   * this is asked for one after the other.
+   */
+  readTexts?(folder: string, names: readonly string[]): Promise<(string | undefined)[]>;
   /** The target of a symbolic link as written there, or undefined when absent or not a link. */
   link(path: string): Promise<string | undefined>;
   /** Names in a folder, sorted; undefined when absent. */

@@ -68,8 +68,14 @@ export async function readPicture(host: Host): Promise<Picture> {
     }
   };
   const bdfs = await listFunctions(host);
+  const units = await part('/sys/class/iommu', () => readUnits(host), []);
+  const groups = await part('/sys/kernel/iommu_groups', () => readGroups(host), []);
   const functions: PciFunction[] = [];
-  const shared: Shared = { localCpus: new Map() };
+  const shared: Shared = {
+    groups: new Map(groups.flatMap(({ number, devices }) => devices.map((bdf) => [bdf, String(number)] as const))),
+    units: new Map(units.flatMap(({ name, devices }) => devices.map((bdf) => [bdf, name] as const))),
+    localCpus: new Map(),
+  };
   // A few at a time: many thousand waiting at once only take memory.
   for (let at = 0; at < bdfs.length; at += AT_ONCE) {
     const few = bdfs.slice(at, at + AT_ONCE).map((bdf) => part(bdf, () => readFunction(host, bdf, shared), undefined));
@@ -84,10 +90,8 @@ export async function readPicture(host: Host): Promise<Picture> {
         because: 'the kernel did not answer in time: a change of the VF count or driver is under way and waits for a VF in use',
       });
   }
-  const [system, units, groups, links, { usage, unasked }, kvm] = await Promise.all([
+  const [system, links, { usage, unasked }, kvm] = await Promise.all([
     readSystem(host, tell),
-    part('/sys/class/iommu', () => readUnits(host), []),
-    part('/sys/kernel/iommu_groups', () => readGroups(host), []),
     part('network interfaces', () => host.links.list(), []),
     part<Uses>(USAGE, () => readUsage(host), { usage: [], unasked: undefined }),
     part('KVM', () => host.hypervisor.kvm(), { usable: false, because: 'whether it runs a guest could not be asked' }),

@@ -251,6 +251,28 @@ test('a tree holds nobody up: what is no regular file is refused at once', async
   }
 });
 
+test('in a folder that was listed, texts are those of its files and links, and nothing else is read', async () => {
+  const folder = join(tree, 'd');
+  mkdirSync(join(folder, 'below'), { recursive: true });
+  writeFileSync(join(folder, 'a'), 'hällo\n');
+  writeFileSync(join(folder, 'long'), 'x'.repeat(100_000));
+  writeFileSync(join(tree, 'other'), 'inside');
+  symlinkSync('../../../other', join(folder, 'link'));
+  symlinkSync('/etc/hostname', join(folder, 'out'));
+  execFileSync('mkfifo', [join(folder, 'pipe')]);
+  const names = ['a', 'long', 'link', 'out', 'nothing'];
+  const texts = ['hällo\n', 'x'.repeat(100_000), 'inside', undefined, undefined];
+  for (const listed of [false, true]) {
+    if (listed) assert.deepEqual(await files.list('/d'), ['a', 'below', 'link', 'long', 'out', 'pipe']);
+    assert.deepEqual(await files.readTexts?.('/d', names), texts);
+    assert.deepEqual(await Promise.all(names.map((name) => files.readText(`/d/${name}`))), texts);
+    await assert.rejects(async () => await files.readTexts?.('/d', ['pipe']), refusedWith('EINVAL'));
+    await assert.rejects(files.readText('/d/pipe'), refusedWith('EINVAL'));
+    await assert.rejects(async () => await files.readTexts?.('/d', ['below']), refusedWith('EISDIR'));
+    await assert.rejects(files.readText('/d/below'), refusedWith('EISDIR'));
+  }
+});
+
 test('long files of a tree are read whole, or refused beyond 64 MiB', async () => {
   const long = Buffer.alloc(3 * 1024 * 1024 + 17, 'long ');
   writeFileSync(join(tree, 'long'), long);

@@ -53,6 +53,8 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
       const bytes = await read(path);
       return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
     },
+    // The attributes of this machine are asked each in its own way.
+    ...(root.real ? {} : { readTexts: plain.readTexts }),
     readAt: (path, offset, length) =>
       root.real
         ? orAbsent(at(path, 'follow', 'read', (file) => readPart(file, offset, length, sys)))

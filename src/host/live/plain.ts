@@ -15,7 +15,9 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW |
  * Files that cannot keep their reader waiting, read with as few calls as there can be: a host with thousands of functions has
  * hundreds of thousands of them. Only regular files are read.
  */
-export function plainFiles(root: Root): Pick<HostFiles, 'read' | 'readText' | 'readAt' | 'link' | 'list' | 'exists'> {
+export function plainFiles(
+  root: Root,
+): Required<Pick<HostFiles, 'read' | 'readText' | 'readTexts' | 'readAt' | 'link' | 'list' | 'exists'>> {
   const buffer = Buffer.allocUnsafe(BUFFER);
   let slab = new Uint8Array(SLAB);
   let used = 0;
@@ -40,9 +42,9 @@ export function plainFiles(root: Root): Pick<HostFiles, 'read' | 'readText' | 'r
       throw hostError(path, tried, error);
     }
   };
-  const open = (path: string): number => {
+  const open = (path: string, place: string): number => {
     try {
-      return openSync(root.recall(path, 'keep'), FLAGS);
+      return openSync(place, FLAGS);
     } catch (error) {
       if (errnoOf(error) !== 'ELOOP') throw error;
       // A link in the last place, which is rare. On this very machine the kernel follows it.
@@ -52,12 +54,17 @@ export function plainFiles(root: Root): Pick<HostFiles, 'read' | 'readText' | 'r
   /** Gives what was read to `take`, while it is in a buffer that the next reading uses again. */
   const readInto = <T>(path: string, offset: number | null, most: number, take: (bytes: Buffer) => T): T | undefined =>
     attempt(path, 'read', () => {
-      const fd = open(path);
+      const place = root.recall(path, 'keep');
+      const fd = open(path, place);
       try {
-        const found = fstatSync(fd);
-        if (found.isDirectory()) throw new HostError(path, 'cannot read', 'EISDIR');
-        if (!found.isFile()) throw new HostError(path, 'is no regular file', 'EINVAL');
-        if (offset === null && found.size > MAX_FILE) throw tooLong(path);
+        // To look costs half as much as to read. Of a folder that was listed it is known; reading a folder fails by itself.
+        const cut = place.lastIndexOf('/');
+        const odd = root.oddIn(place.slice(0, cut));
+        if (odd === undefined || odd.has(place.slice(cut + 1))) {
+          const found = fstatSync(fd);
+          if (found.isDirectory()) throw new HostError(path, 'cannot read', 'EISDIR');
+          if (!found.isFile()) throw new HostError(path, 'is no regular file', 'EINVAL');
+        }
         const into = most > BUFFER ? Buffer.allocUnsafe(Math.min(most, MAX_FILE)) : buffer.subarray(0, most);
         // Regular files and attributes give all that they have at once.
         const length = readSync(fd, into, 0, into.length, offset);
@@ -67,9 +74,35 @@ export function plainFiles(root: Root): Pick<HostFiles, 'read' | 'readText' | 'r
         closeSync(fd);
       }
     });
+  const textOf = (path: string): string | undefined => readInto(path, null, BUFFER, (bytes) => bytes.toString('utf8'));
+  /** A file that is known to be one. Undefined when it has to be read as others are: it is gone, long, or no longer a file. */
+  const quickText = (place: string): string | undefined => {
+    let fd: number;
+    try {
+      fd = openSync(place, FLAGS);
+    } catch {
+      return undefined;
+    }
+    try {
+      const length = readSync(fd, buffer, 0, BUFFER, null);
+      return length < BUFFER ? buffer.toString('utf8', 0, length) : undefined;
+    } catch {
+      return undefined;
+    } finally {
+      closeSync(fd);
+    }
+  };
   return {
     read: async (path) => readInto(path, null, BUFFER, (bytes) => new Uint8Array(bytes)),
-    readText: async (path) => readInto(path, null, BUFFER, (bytes) => bytes.toString('utf8')),
+    readText: async (path) => textOf(path),
+    async readTexts(folder, names) {
+      const place = root.recall(folder, 'follow');
+      const odd = root.oddIn(place);
+      return names.map((name) => {
+        const quick = odd === undefined || odd.has(name) ? undefined : quickText(`${place}/${name}`);
+        return quick ?? textOf(`${folder}/${name}`);
+      });
+    },
     readAt: async (path, offset, length) => readInto(path, offset, length, kept),
     link: async (path) =>
       attempt(path, 'read the link', () => {
@@ -80,7 +113,14 @@ export function plainFiles(root: Root): Pick<HostFiles, 'read' | 'readText' | 'r
           throw error;
         }
       }),
-    list: async (path) => attempt(path, 'list', () => readdirSync(root.recall(path, 'follow')).sort()),
+    list: async (path) =>
+      attempt(path, 'list', () => {
+        const place = root.recall(path, 'follow');
+        if (root.real) return readdirSync(place).sort();
+        const entries = readdirSync(place, { withFileTypes: true });
+        root.remember(place, entries);
+        return entries.map(({ name }) => name).sort();
+      }),
     exists: async (path) =>
       attempt(path, 'look at', () => lstatSync(root.recall(path, 'follow'), { throwIfNoEntry: false })) !== undefined,
   };

@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync } from 'node:fs';
+import { type Dirent, lstatSync, readlinkSync } from 'node:fs';
 import { normalize } from 'node:path';
 import { HostError } from '../host.ts';
 import { hostError, isAbsent } from './errors.ts';
@@ -7,6 +7,14 @@ import { hostError, isAbsent } from './errors.ts';
 const MAX_LINKS = 40;
 /** Folders that are remembered at once. */
 const MAX_KNOWN = 100_000;
+
+/** What was seen of the host so far, so that thousands of files in the same folders cost one look each. */
+interface Memory {
+  /** Folders without links, by the path that was asked for. */
+  places: Map<string, string>;
+  /** Of folders that were listed, by their place: the names that are neither files nor folders, and whether they are links. */
+  odd: Map<string, ReadonlyMap<string, boolean>>;
+}
 
 /** Turns a path of the host into a path of this machine. */
 export interface Root {
@@ -19,7 +27,16 @@ export interface Root {
   locate(path: string, last: 'follow' | 'keep'): string;
   /** The same for reading: where folders are is looked up once, so a link that is changed meanwhile may be missed. */
   recall(path: string, last: 'follow' | 'keep'): string;
+  /** Tells what a folder holds, where `folder` is what `recall` gave. */
+  remember(folder: string, entries: readonly Dirent[]): void;
+  /**
+   * What a listing has shown to be neither file nor folder, and whether it is a link, by name. Undefined when the folder,
+   * as `recall` gave it, was not listed.
+   */
+  oddIn(folder: string): ReadonlyMap<string, boolean> | undefined;
 }
+
+const NOTHING_ODD: ReadonlyMap<string, boolean> = new Map();
 
 /**
  * The host's files below `root`. In a recorded tree every symbolic link is followed here, with `/` and `..` meaning the tree's
@@ -28,8 +45,8 @@ export interface Root {
 export function rootAt(root: string): Root {
   const folder = normalize(root).replace(/\/+$/, '');
   const real = folder === '';
-  const known = new Map<string, string>();
-  const find = (path: string, last: 'follow' | 'keep', memory: Map<string, string>): string => {
+  const known: Memory = { places: new Map(), odd: new Map() };
+  const find = (path: string, last: 'follow' | 'keep', memory: Memory): string => {
     if (!path.startsWith('/')) throw new HostError(path, 'a path on a host must be absolute', 'EINVAL');
     if (real) return path;
     const cut = path.lastIndexOf('/');
@@ -41,11 +58,17 @@ export function rootAt(root: string): Root {
   };
   return {
     real,
-    locate: (path, last) => find(path, last, new Map()),
+    locate: (path, last) => find(path, last, { places: new Map(), odd: new Map() }),
     recall(path, last) {
-      if (known.size > MAX_KNOWN) known.clear();
+      if (known.places.size > MAX_KNOWN) known.places.clear();
       return find(path, last, known);
     },
+    remember(place, entries) {
+      if (known.odd.size > MAX_KNOWN) known.odd.clear();
+      const odd = entries.filter((entry) => !entry.isFile() && !entry.isDirectory());
+      known.odd.set(place, odd.length === 0 ? NOTHING_ODD : new Map(odd.map((entry) => [entry.name, entry.isSymbolicLink()])));
+    },
+    oddIn: (place) => known.odd.get(place),
   };
 }
 
@@ -54,8 +77,8 @@ class Walk {
   #links = 0;
   readonly #root: string;
   readonly #path: string;
-  readonly #known: Map<string, string>;
-  constructor(root: string, path: string, known: Map<string, string>) {
+  readonly #known: Memory;
+  constructor(root: string, path: string, known: Memory) {
     this.#root = root;
     this.#path = path;
     this.#known = known;
@@ -64,29 +87,32 @@ class Walk {
   /** The path of the host without links; empty for its root. What is not there is no link. */
   follow(path: string): string {
     if (path === '') return '';
-    const found = this.#known.get(path);
+    const found = this.#known.places.get(path);
     if (found !== undefined) return found;
     const cut = path.lastIndexOf('/');
     const name = path.slice(cut + 1);
     const above = this.follow(path.slice(0, cut));
     const place = this.#step(above, name);
-    this.#known.set(path, place);
+    this.#known.places.set(path, place);
     return place;
   }
 
   #step(above: string, name: string): string {
     if (name === '' || name === '.') return above;
     if (name === '..') return above.slice(0, Math.max(0, above.lastIndexOf('/')));
-    const target = this.#targetOf(`${this.#root}${above}/${name}`);
+    const folder = `${this.#root}${above}`;
+    const odd = this.#known.odd.get(folder);
+    const target =
+      odd !== undefined && odd.get(name) !== true ? undefined : this.#targetOf(`${folder}/${name}`, odd !== undefined);
     if (target === undefined) return `${above}/${name}`;
     if (++this.#links > MAX_LINKS) throw new HostError(this.#path, 'too many symbolic links', 'ELOOP');
     return this.follow(target.startsWith('/') ? target : `${above}/${target}`);
   }
 
   /** Where a link points, or undefined when it is no link or not there. */
-  #targetOf(file: string): string | undefined {
+  #targetOf(file: string, isLink: boolean): string | undefined {
     try {
-      return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(file) : undefined;
+      return isLink || lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(file) : undefined;
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw hostError(this.#path, 'follow links to', error);
