@@ -79,6 +79,8 @@ export interface Shared {
   /** Number of the IOMMU group, and name of the remapping unit, by address: a function that is not here is asked for its links. */
   groups: ReadonlyMap<string, string>;
   units: ReadonlyMap<string, string>;
+  /** The PF of each VF that a PF has named so far. */
+  physfns: Map<string, string>;
   /** `local_cpulist` by NUMA node: the kernel prints the same for all functions of a node. */
   localCpus: Map<string, string | undefined>;
 }
@@ -91,7 +93,7 @@ export interface Shared {
 export async function readFunction(
   host: Host,
   bdf: string,
-  shared: Shared = { groups: new Map(), units: new Map(), localCpus: new Map() },
+  shared: Shared = { groups: new Map(), units: new Map(), physfns: new Map(), localCpus: new Map() },
 ): Promise<PciFunction | undefined> {
   const at = `${PCI_DEVICES}/${bdf}`;
   const target = await host.files.link(at);
@@ -126,7 +128,7 @@ export async function readFunction(
       link('driver'),
       known(shared.groups, 'iommu_group') ?? link('iommu_group'),
       known(shared.units, 'iommu') ?? link('iommu'),
-      link('physfn'),
+      known(shared.physfns, 'physfn') ?? link('physfn'),
       inTime(text('driver_override'), () => unanswered.push('driver_override')),
       text('reset_method'),
       text('boot_vga'),
@@ -149,6 +151,7 @@ export async function readFunction(
     resources: resourcesOf(resource, `${at}/resource`),
     vfioDevices: (await list('vfio-dev')).filter((name) => /^vfio\d+$/.test(name)),
   };
+  for (const vf of found.virtfns) shared.physfns.set(vf, bdf);
   if (driver) found.driver = driver;
   if (group) found.group = parseCount(group, `${at}/iommu_group`) ?? 0;
   if (unit) found.unit = unit;

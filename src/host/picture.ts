@@ -74,6 +74,7 @@ export async function readPicture(host: Host): Promise<Picture> {
   const shared: Shared = {
     groups: new Map(groups.flatMap(({ number, devices }) => devices.map((bdf) => [bdf, String(number)] as const))),
     units: new Map(units.flatMap(({ name, devices }) => devices.map((bdf) => [bdf, name] as const))),
+    physfns: new Map(),
     localCpus: new Map(),
   };
   // A few at a time: many thousand waiting at once only take memory.

@@ -140,7 +140,10 @@ async function readDefaultRoutes(host: Host): Promise<Usage[]> {
  */
 async function readSwitchPorts(host: Host): Promise<Usage[]> {
   const found: Usage[] = [];
-  for (const name of (await host.files.list('/sys/class/net')) ?? []) {
+  const names = (await host.files.list('/sys/class/net')) ?? [];
+  // It is in the network namespace of its ports.
+  if (!names.includes('ovs-system')) return [];
+  for (const name of names) {
     const where = `/sys/class/net/${name}/master`;
     if (baseName((await host.files.link(where)) ?? '') !== 'ovs-system') continue;
     for (const bdf of new Set(await functionsUnderInterface(host, name)))

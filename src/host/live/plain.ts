@@ -107,7 +107,10 @@ export function plainFiles(
     link: async (path) =>
       attempt(path, 'read the link', () => {
         try {
-          return readlinkSync(root.recall(path, 'keep'));
+          const place = root.recall(path, 'keep');
+          const target = readlinkSync(place);
+          if (!root.real) root.rememberLink(place, target);
+          return target;
         } catch (error) {
           if (errnoOf(error) === 'EINVAL') return undefined;
           throw error;

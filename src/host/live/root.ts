@@ -7,6 +7,7 @@ import { hostError, isAbsent } from './errors.ts';
 const MAX_LINKS = 40;
 /** Folders that are remembered at once. */
 const MAX_KNOWN = 100_000;
+const MAX_TARGETS = 1000;
 
 /** What was seen of the host so far, so that thousands of files in the same folders cost one look each. */
 interface Memory {
@@ -14,6 +15,8 @@ interface Memory {
   places: Map<string, string>;
   /** Of folders that were listed, by their place: the names that are neither files nor folders, and whether they are links. */
   odd: Map<string, ReadonlyMap<string, boolean>>;
+  /** Targets of links that were read for somebody, who will mostly ask for what is behind them next. */
+  targets: Map<string, string>;
 }
 
 /** Turns a path of the host into a path of this machine. */
@@ -29,6 +32,8 @@ export interface Root {
   recall(path: string, last: 'follow' | 'keep'): string;
   /** Tells what a folder holds, where `folder` is what `recall` gave. */
   remember(folder: string, entries: readonly Dirent[]): void;
+  /** Tells where a link points, as read at a place that `recall` gave. */
+  rememberLink(place: string, target: string): void;
   /**
    * What a listing has shown to be neither file nor folder, and whether it is a link, by name. Undefined when the folder,
    * as `recall` gave it, was not listed.
@@ -45,7 +50,7 @@ const NOTHING_ODD: ReadonlyMap<string, boolean> = new Map();
 export function rootAt(root: string): Root {
   const folder = normalize(root).replace(/\/+$/, '');
   const real = folder === '';
-  const known: Memory = { places: new Map(), odd: new Map() };
+  const known: Memory = { places: new Map(), odd: new Map(), targets: new Map() };
   const find = (path: string, last: 'follow' | 'keep', memory: Memory): string => {
     if (!path.startsWith('/')) throw new HostError(path, 'a path on a host must be absolute', 'EINVAL');
     if (real) return path;
@@ -58,7 +63,7 @@ export function rootAt(root: string): Root {
   };
   return {
     real,
-    locate: (path, last) => find(path, last, { places: new Map(), odd: new Map() }),
+    locate: (path, last) => find(path, last, { places: new Map(), odd: new Map(), targets: new Map() }),
     recall(path, last) {
       if (known.places.size > MAX_KNOWN) known.places.clear();
       return find(path, last, known);
@@ -67,6 +72,10 @@ export function rootAt(root: string): Root {
       if (known.odd.size > MAX_KNOWN) known.odd.clear();
       const odd = entries.filter((entry) => !entry.isFile() && !entry.isDirectory());
       known.odd.set(place, odd.length === 0 ? NOTHING_ODD : new Map(odd.map((entry) => [entry.name, entry.isSymbolicLink()])));
+    },
+    rememberLink(place, target) {
+      if (known.targets.size > MAX_TARGETS) known.targets.clear();
+      known.targets.set(place, target);
     },
     oddIn: (place) => known.odd.get(place),
   };
@@ -111,6 +120,8 @@ class Walk {
 
   /** Where a link points, or undefined when it is no link or not there. */
   #targetOf(file: string, isLink: boolean): string | undefined {
+    const known = this.#known.targets.get(file);
+    if (known !== undefined) return known;
     try {
       return isLink || lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(file) : undefined;
     } catch (error) {
