@@ -255,7 +255,7 @@ function configOf(kind: One['kind'], isVf: boolean, vfs: number): Uint8Array {
   u16(0x04, 0x0406);
   u16(0x06, 0x0010);
   u32(0x08, kind.class * 256 + 2);
-  bytes[0x0e] = kind.header;
+  bytes[0x0e] = kind.header | (GRAPHICS.has(kind) ? 0x80 : 0);
   bytes[0x34] = 0x40;
   if (kind.header === 0 && !isVf) u32(0x10, 0x0000000c);
   u32(0x40, 0x00035001);

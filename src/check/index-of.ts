@@ -21,7 +21,8 @@ export interface Index {
   dmar?: Dmar;
 }
 
-const configs = new WeakMap<PciFunction, Config | null>();
+/** By the bytes, which functions that are alike may share. */
+const configs = new WeakMap<Uint8Array, Config | null>();
 
 /** Something that depends on the picture alone, found once for all functions that ask. */
 export function once<T>(find: (picture: Picture) => T): (picture: Picture) => T {
@@ -61,11 +62,12 @@ export function usesOf(picture: Picture, bdf: string, group: number | undefined)
 const NONE: readonly Usage[] = [];
 
 /** Configuration space of a function, taken apart once; undefined when less than a header could be read. */
-export function configOf(found: PciFunction): Config | undefined {
-  let config = configs.get(found);
+export function configOf({ config: bytes }: PciFunction): Config | undefined {
+  if (bytes === undefined) return undefined;
+  let config = configs.get(bytes);
   if (config === undefined) {
-    config = (found.config === undefined ? undefined : readConfig(found.config)) ?? null;
-    configs.set(found, config);
+    config = readConfig(bytes) ?? null;
+    configs.set(bytes, config);
   }
   return config ?? undefined;
 }

@@ -29,7 +29,10 @@ export interface Clock {
 export interface HostFiles {
   /** Whole content, or undefined when there is no such file. Fails with `EFBIG` beyond 64 MiB. */
   read(path: string): Promise<Uint8Array | undefined>;
-  /** Part of a file or block device, `length` bytes at `offset` (fewer at its end), past the page cache where that is possible. */
+  /**
+   * Part of a file or block device, `length` bytes at `offset` (fewer at its end), past the page cache where that is possible.
+   * The bytes are not to be changed: equal parts may be one.
+   */
   readAt(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   readText(path: string): Promise<string | undefined>;
   /**

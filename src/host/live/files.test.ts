@@ -251,6 +251,15 @@ test('a tree holds nobody up: what is no regular file is refused at once', async
   }
 });
 
+test('parts of many files are those of each, alike or not', async () => {
+  const contents = Array.from({ length: 40 }, (_, n) => Buffer.alloc(4096, n % 12));
+  for (const [n, content] of contents.entries()) writeFileSync(join(tree, `f${n}`), content);
+  const parts: (Uint8Array | undefined)[] = [];
+  for (const n of contents.keys()) parts.push(await files.readAt(`/f${n}`, 0, 4096));
+  for (const [n, content] of contents.entries()) assert.deepEqual(Buffer.from(parts[n] ?? []), content);
+  assert.equal((await files.readAt('/f0', 0, 64))?.length, 64);
+});
+
 test('in a folder that was listed, texts are those of its files and links, and nothing else is read', async () => {
   const folder = join(tree, 'd');
   mkdirSync(join(folder, 'below'), { recursive: true });
