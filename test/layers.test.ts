@@ -10,7 +10,7 @@ const src = join(root, 'src');
 /** Rows of rooms, the lowest first: a room imports only from rows below its own. */
 const ROWS: readonly (readonly string[])[] = [
   ['bits'],
-  ['pci', 'acpi'],
+  ['memory', 'pci', 'acpi'],
   ['nvme'],
   ['iommu'],
   ['vfio'],
