@@ -7,6 +7,7 @@ import { CASES, LOGS } from './log-lines.ts';
 import { MEMLOCK } from './memlock.ts';
 import { pciCapabilities, pciHeaders } from './pci.ts';
 import type { ConformanceSet } from './set.ts';
+import { VTD_INTERRUPTS } from './vtd-interrupt-sets.ts';
 import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
@@ -23,4 +24,5 @@ export const SETS: readonly ConformanceSet[] = [
   faultLines,
   ...LOGS,
   CASES,
+  ...VTD_INTERRUPTS,
 ];

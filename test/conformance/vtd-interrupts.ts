@@ -117,7 +117,8 @@ function excused({ sid, addr, expect }: InterruptOp, quirks: ReadonlySet<string>
   if (quirks.has('no-interrupt-fault-record') && expect.r === 'dropped' && answer.r === 'fault') return true;
   if (irte === undefined) return false;
   if (quirks.has('posted-interrupt-mode-ignored') && irte.low & 0x8000n) return true;
-  if (quirks.has('irte-avail-bits') && irte.low & 0x7f00n) return (irte.low & 0x7000n) === 0n || reason === 0x24;
+  // §9.9: AVAIL is ignored, bits 14:12 are reserved.
+  if (quirks.has('irte-avail-bits') && irte.low & 0x7f00n) return ((irte.low & 0x7000n) !== 0n) === (reason === 0x24);
   if (quirks.has('svt2-bus-range-swapped') && ((irte.high >> 18n) & 3n) === 2n) {
     const [start, end] = [Number((irte.high >> 8n) & 0xffn), Number(irte.high & 0xffn)];
     const within = start <= sid >>> 8 && sid >>> 8 <= end;

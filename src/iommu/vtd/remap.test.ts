@@ -405,12 +405,12 @@ function bench({ cap = PI, ecap = 0n, IRES = 1, CFIS = 0, EIME = 0, entries = 7,
     },
     posted(at: number) {
       const view = new DataView(new ArrayBuffer(64));
-      for (let word = 0; word < 64; word += 4) view.setInt32(word, memory.read32(at + word, 0), true);
+      for (let word = 0; word < 64; word += 4) view.setInt32(word, memory.read32(at + word, 0)!, true);
       return PostedInterruptDescriptor.decode(view);
     },
     flip(at: number, bit: number) {
       const word = at + (bit >>> 5) * 4;
-      memory.write32(word, 0, memory.read32(word, 0) ^ (1 << (bit & 31)));
+      memory.write32(word, 0, memory.read32(word, 0)! ^ (1 << (bit & 31)));
     },
     send: (sid: number, address: number, data = 0) => remapInterrupt(memory, rules, unit.cache, sid, address | 0, data, unit.out),
   };
