@@ -44,14 +44,14 @@ export class InterruptEntryCache {
   /**
    * Index-selective invalidation. VT-d 5.10 §6.5.2.8, Table 25.
    *
-   * @param index the interrupt index; its low `mask` bits do not count
-   * @param mask  2 to the power of this many indexes are dropped
+   * @param index interrupt_index; its low `mask` bits do not count
+   * @param mask  0 to 31: 2 to the power of this many indexes are dropped
    */
   invalidate(index: number, mask: number): void {
     if (mask >= 16 || 1 << mask >= this.size) {
       for (let at = 0; at < this.words.length; at += SLOT) {
         const tag = this.words[at + TAG]!;
-        if (tag !== 0 && (mask >= 16 || (tag - 1) >>> mask === index >>> mask)) this.words[at + TAG] = 0;
+        if (tag !== 0 && (tag - 1) >>> mask === index >>> mask) this.words[at + TAG] = 0;
       }
       return;
     }

@@ -216,7 +216,7 @@ function deliver(
   // An entry may be wrong in both ways. §5.1.4 tells of the source check first and Table 15 orders nothing; implementations
   // report the reserved bits.
   if (!allowed(word2, sid)) return SOURCE;
-  if (posted) return post(memory, rules, word0, word1 & ~0x3f, word3, out, trail);
+  if (posted) return post(memory, rules, word0, word1, word3, out, trail);
 
   const destination = rules.EIME ? word1 : (word1 >>> 8) & 0xff;
   out.kind = REMAPPED;
