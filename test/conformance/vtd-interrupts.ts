@@ -58,8 +58,8 @@ export function judgeInterrupt(op: InterruptOp, quirks: readonly string[], answe
 }
 
 function difference(expect: InterruptExpect, answer: InterruptAnswer, withReads: boolean): string | undefined {
-  const differ = (what: string, theirs: unknown, ours: unknown): string | undefined =>
-    theirs === undefined || theirs === ours ? undefined : `${what} is ${String(ours)}, not ${String(theirs)}`;
+  const differ = <T extends string | number | bigint | boolean>(what: string, theirs: T | undefined, ours: T | undefined) =>
+    theirs === undefined || theirs === ours ? undefined : `${what} is ${ours}, not ${theirs}`;
   const { fault } = expect;
   const reason = `${answer.r}${answer.fault ? ` ${answer.fault.reason.toString(16)}h` : ''}`;
   const expected = `${expect.r}${fault ? ` ${fault.reason.toString(16)}h` : ''}`;
@@ -75,7 +75,7 @@ function difference(expect: InterruptExpect, answer: InterruptAnswer, withReads:
     differ('remapped', expect.remapped, answer.remapped) ??
     differ('index', expect.index ?? expect.irq?.index, answer.index) ??
     differ('vector in PIR', expect.vector, answer.vector) ??
-    differ('descriptor', expect.pid && BigInt(expect.pid), answer.pid) ??
+    differ('descriptor', expect.pid === undefined ? undefined : BigInt(expect.pid), answer.pid) ??
     differ('notification', expect.notify === undefined ? undefined : expect.notify !== null, message !== undefined) ??
     (expect.msi && message
       ? (differ('address', BigInt(expect.msi[0]), addressOf(message)) ?? differ('data', Number(expect.msi[1]), message.data))
