@@ -125,19 +125,3 @@ export const PostedInterruptDescriptor = entry(
     RSVD_320: reservedBytes(40, 24),
   },
 );
-
-/**
- * The reserved bits of an entry as a mask for each of its 32-bit words, the lowest first: what hot code compares, taken
- * from the definition.
- */
-export function reservedWords(definition: {
-  readonly bits: number;
-  readonly fields: readonly { readonly kind: string; readonly low: number; readonly high: number }[];
-}): Int32Array {
-  const words = new Int32Array(definition.bits / 32);
-  for (const { kind, low, high } of definition.fields) {
-    if (kind !== 'reserved') continue;
-    for (let at = low; at <= high; at++) words[at >>> 5]! |= 1 << (at & 31);
-  }
-  return words;
-}

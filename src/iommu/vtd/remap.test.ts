@@ -14,6 +14,7 @@ import {
   RemappedIrte,
 } from './formats-interrupt.ts';
 import { InterruptEntryCache } from './interrupt-cache.ts';
+import { reservedWords } from './masks.ts';
 import {
   BLOCKED,
   type InterruptRules,
@@ -41,9 +42,9 @@ for (const definition of definitions)
     fc.assert(fc.property(anyValue(definition), (value) => assert.deepEqual(roundTrip(definition, value), value))));
 
 test('masks of reserved bits are those of the definitions', () => {
-  assert.deepEqual([...formats.reservedWords(RemappedIrte)].map(hex), ['ff007000', '0', 'fff00000', 'ffffffff']);
-  assert.deepEqual([...formats.reservedWords(PostedIrte)].map(hex), ['ff0030fc', '3f', 'fff00000', '0']);
-  assert.deepEqual([...formats.reservedWords(PostedInterruptDescriptor)].slice(8).map(hex), [
+  assert.deepEqual([...reservedWords(RemappedIrte)].map(hex), ['ff007000', '0', 'fff00000', 'ffffffff']);
+  assert.deepEqual([...reservedWords(PostedIrte)].map(hex), ['ff0030fc', '3f', 'fff00000', '0']);
+  assert.deepEqual([...reservedWords(PostedInterruptDescriptor)].slice(8).map(hex), [
     'ff00fffc',
     '0',
     ...Array(6).fill('ffffffff'),

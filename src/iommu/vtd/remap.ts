@@ -1,7 +1,8 @@
 import type { Memory } from '../../memory/memory.ts';
 import { INTERRUPT_CONDITIONS } from './faults-interrupt.ts';
-import { PostedInterruptDescriptor, PostedIrte, RemappedIrte, reservedWords } from './formats-interrupt.ts';
+import { PostedInterruptDescriptor, PostedIrte, RemappedIrte } from './formats-interrupt.ts';
 import type { InterruptEntryCache } from './interrupt-cache.ts';
+import { reservedWords } from './masks.ts';
 import { CAP_REG, ECAP_REG, registerView } from './registers.ts';
 
 // Interrupt requests: remapped, posted, let through or blocked. VT-d 5.10 chapter 5.
