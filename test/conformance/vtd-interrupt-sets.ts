@@ -5,13 +5,12 @@ import { interruptCondition } from '../../src/iommu/vtd/faults-interrupt.ts';
 import { InterruptEntryCache } from '../../src/iommu/vtd/interrupt-cache.ts';
 import {
   BLOCKED,
+  InterruptRemapper,
   inInterruptRange,
   latchInterruptTable,
-  newInterruptResult,
   newInterruptRules,
   POSTED,
   REMAPPED,
-  remapInterrupt,
 } from '../../src/iommu/vtd/remap.ts';
 import { Memory } from '../../src/memory/memory.ts';
 import { type ConformanceSet, partOf, Tally } from './set.ts';
@@ -27,29 +26,31 @@ const IRE = 1 << 25;
 /** The part of a unit that takes interrupt requests, set up by the two registers that matter to it. It has no cache. */
 class Remapper {
   readonly memory: Memory;
-  private readonly rules;
-  private readonly cache = new InterruptEntryCache(0);
-  private readonly out = newInterruptResult();
+  private readonly remapper: InterruptRemapper;
   private staged = 0n;
 
   constructor(memory: Memory, { cap, ecap, haw, aw }: Pick<VtdCase, 'cap' | 'ecap' | 'haw' | 'aw'>) {
     this.memory = memory;
-    this.rules = newInterruptRules(BigInt(cap), BigInt(ecap), haw ?? aw);
+    const rules = newInterruptRules(BigInt(cap), BigInt(ecap), haw ?? aw);
+    this.remapper = new InterruptRemapper(memory, rules, new InterruptEntryCache(0));
   }
 
   write(offset: number, value: bigint): void {
     if (offset === IRTA_REG) this.staged = value;
     if (offset !== GCMD_REG) return;
+    const { rules } = this.remapper;
     const command = Number(value);
-    if (command & SIRTP) latchInterruptTable(this.rules, lowHalf(this.staged), highHalf(this.staged));
-    this.rules.IRES = command & IRE ? 1 : 0;
-    this.rules.CFIS = command & CFI ? 1 : 0;
+    if (command & SIRTP) latchInterruptTable(rules, lowHalf(this.staged), highHalf(this.staged));
+    rules.IRES = command & IRE ? 1 : 0;
+    rules.CFIS = command & CFI ? 1 : 0;
   }
 
   request(sid: number, lo: number, data: number): InterruptAnswer {
-    const { out, memory } = this;
+    const { remapper, memory } = this;
+    const { out } = remapper;
     const read: [string, number, number][] = [];
-    const reason = remapInterrupt(memory, this.rules, this.cache, sid, lo, data, out, read);
+    remapper.trail = read;
+    const reason = remapper.request(sid, lo, data);
     const reads = read.map(([kind, low, high]): [string, bigint] => [kind, joined(low, high)]);
     const at = reads.find(([kind]) => kind === 'irte')?.[1];
     const [low, high] = at === undefined ? [] : [readWord(memory, at), readWord(memory, at + 8n)];

@@ -17,14 +17,13 @@ import { InterruptEntryCache } from './interrupt-cache.ts';
 import { reservedWords } from './masks.ts';
 import {
   BLOCKED,
+  InterruptRemapper,
   type InterruptRules,
   latchInterruptTable,
-  newInterruptResult,
   newInterruptRules,
   PASSED,
   POSTED,
   REMAPPED,
-  remapInterrupt,
 } from './remap.ts';
 
 const TABLE = 0x10000;
@@ -244,7 +243,8 @@ test('the trail has each entry read and none that came from the cache', () => {
   unit.descriptor(DESCRIPTOR, {});
   const reads = () => {
     const trail: [string, number, number][] = [];
-    remapInterrupt(unit.memory, unit.rules, unit.cache, 0, message(1), 0, unit.out, trail);
+    unit.remapper.trail = trail;
+    unit.send(0, message(1));
     return trail;
   };
   assert.deepEqual(reads(), [
@@ -363,7 +363,8 @@ test('property: whatever the table holds, a request reads at most an entry and a
           const before = Int32Array.from(unit.memory.words);
           const trail: [string, number, number][] = [];
           const { out } = unit;
-          const reason = remapInterrupt(unit.memory, unit.rules, unit.cache, sid, 0xfee00000 | address, data, out, trail);
+          unit.remapper.trail = trail;
+          const reason = unit.send(sid, 0xfee00000 | address, data);
           assert.equal(reason === 0, out.kind !== BLOCKED);
           assert.ok(reason === 0 || interruptCondition(reason));
           assert.ok(trail.length <= 2 && trail.filter(([kind]) => kind === 'irte').length <= 1);
@@ -397,11 +398,13 @@ function bench({ cap = PI, ecap = 0n, IRES = 1, CFIS = 0, EIME = 0, entries = 7,
   const rules: InterruptRules = newInterruptRules(cap, ecap, HAW);
   latchInterruptTable(rules, table | (EIME << 11) | entries, tableHi);
   Object.assign(rules, { IRES, CFIS });
+  const remapper = new InterruptRemapper(memory, rules, new InterruptEntryCache(cache));
   const unit = {
     memory,
     rules,
-    cache: new InterruptEntryCache(cache),
-    out: newInterruptResult(),
+    remapper,
+    cache: remapper.cache,
+    out: remapper.out,
     write(at: number, bytes: Uint8Array) {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       for (let word = 0; word < bytes.length; word += 4) memory.write32(at + word, 0, view.getInt32(word, true));
@@ -423,7 +426,7 @@ function bench({ cap = PI, ecap = 0n, IRES = 1, CFIS = 0, EIME = 0, entries = 7,
       const word = at + (bit >>> 5) * 4;
       memory.write32(word, 0, memory.read32(word, 0)! ^ (1 << (bit & 31)));
     },
-    send: (sid: number, address: number, data = 0) => remapInterrupt(memory, rules, unit.cache, sid, address | 0, data, unit.out),
+    send: (sid: number, address: number, data = 0) => remapper.request(sid, address | 0, data),
   };
   return unit;
 }

@@ -1,8 +1,14 @@
 import type { Memory } from '../../memory/memory.ts';
 import { INTERRUPT_CONDITIONS } from './faults-interrupt.ts';
-import { PostedInterruptDescriptor, PostedIrte, RemappedIrte } from './formats-interrupt.ts';
+import {
+  CompatibilityData,
+  PostedInterruptDescriptor,
+  PostedIrte,
+  RemappableAddress,
+  RemappedIrte,
+} from './formats-interrupt.ts';
 import type { InterruptEntryCache } from './interrupt-cache.ts';
-import { reservedWords } from './masks.ts';
+import { fieldWords, reservedWords } from './masks.ts';
 import { CAP_REG, ECAP_REG, registerView } from './registers.ts';
 
 // Interrupt requests: remapped, posted, let through or blocked. VT-d 5.10 chapter 5.
@@ -92,22 +98,23 @@ const DESCRIPTOR_RESERVED = reasonOf('28h');
 const NO_EIME = reasonOf('2Ah');
 const NO_REMAPPING = reasonOf('2Bh');
 
-// Fields of the request: see RemappableAddress.
-const HANDLE_15 = 1 << 2;
-const SHV = 1 << 3;
-const FORMAT = 1 << 4;
-// Fields of the first word of an IRTE, and of the ninth word of the descriptor.
-const P = 1 << 0;
-const FPD = 1 << 1;
-/** The same two bits in an IRTE and in a message. */
-const RH_DM = 0b1100;
-const URG = 1 << 14;
-const IM = 1 << 15;
-const ON = 1 << 0;
-const SN = 1 << 1;
+const HANDLE_15 = fieldWords(RemappableAddress, 'HANDLE_15')[0]!;
+const SHV = fieldWords(RemappableAddress, 'SHV')[0]!;
+const FORMAT = fieldWords(RemappableAddress, 'FORMAT')[0]!;
+const P = fieldWords(RemappedIrte, 'P')[0]!;
+const FPD = fieldWords(RemappedIrte, 'FPD')[0]!;
+/** In the same place in a message. */
+const RH_DM = fieldWords(RemappedIrte, 'RH', 'DM')[0]!;
+const IM = fieldWords(RemappedIrte, 'IM')[0]!;
+const URG = fieldWords(PostedIrte, 'URG')[0]!;
+/** The words of the descriptor after PIR: flags and NV, then NDST. */
+const PID_FLAGS = 8;
+const PID_NDST = 9;
+const ON = fieldWords(PostedInterruptDescriptor, 'ON')[PID_FLAGS]!;
+const SN = fieldWords(PostedInterruptDescriptor, 'SN')[PID_FLAGS]!;
+const ASSERTED = fieldWords(CompatibilityData, 'LEVEL')[0]!;
 
 const FEE = 0xfee00000 | 0;
-const ASSERTED = 1 << 14;
 /** What xAPIC mode reserves of a destination: all but APIC ID bits 7:0, which are in bits 15:8. */
 const XAPIC_RESERVED = ~0xff00;
 /** Bits of a requester-id that count for each SQ. */
@@ -117,11 +124,8 @@ const REMAPPED_RESERVED = reservedWords(RemappedIrte);
 const POSTED_RESERVED = reservedWords(PostedIrte);
 const PID_RESERVED = reservedWords(PostedInterruptDescriptor);
 const PID_WORDS = PID_RESERVED.length;
-/** The words of the descriptor after PIR: flags and NV, then NDST. */
-const PID_FLAGS = 8;
-const PID_NDST = 9;
 
-export function newInterruptResult(): InterruptResult {
+function newInterruptResult(): InterruptResult {
   return { kind: BLOCKED, index: -1, FPD: 0, message: 0, lo: 0, hi: 0, data: 0, vector: 0, pidLo: 0, pidHi: 0 };
 }
 
@@ -131,132 +135,134 @@ export function inInterruptRange(lo: number, hi: number): boolean {
 }
 
 /**
- * Processes one interrupt request: a write of 4 bytes without PASID to FEEx_xxxxh. The checks are those of VT-d 5.10
- * §5.1.4 and §5.2.3. A posted interrupt is in its descriptor when this returns.
- *
- * @param sid   requester-id
- * @param lo    the low half of the address; the upper is 0
- * @param data  the 32 bits written
- * @param out   receives the answer
- * @param trail when given, every table entry read is appended
- * @returns 0, or the fault reason of Table 15; it is reported unless it is qualified and `out.FPD` is 1
+ * Processes interrupt requests by the rules in force. Nothing is allocated, and explaining a request (`trail`) is the same
+ * code as processing it.
  */
-export function remapInterrupt(
-  memory: Memory,
-  rules: InterruptRules,
-  cache: InterruptEntryCache,
-  sid: number,
-  lo: number,
-  data: number,
-  out: InterruptResult,
-  trail?: InterruptTrail,
-): number {
-  out.kind = BLOCKED;
-  out.index = -1;
-  out.FPD = 0;
-  out.message = 0;
-  if (rules.IRES === 0) return rules.IRREQ ? NO_REMAPPING : pass(lo, data, out);
-  if (rules.EIMER && !rules.EIME) return NO_EIME;
-  if ((lo & FORMAT) === 0) return rules.EIME || !rules.CFIS ? COMPATIBILITY : pass(lo, data, out);
+export class InterruptRemapper {
+  /** The answer to the last request. */
+  readonly out: InterruptResult = newInterruptResult();
+  /** When set, every table entry read is appended. */
+  trail: InterruptTrail | undefined;
+  readonly rules: InterruptRules;
+  readonly cache: InterruptEntryCache;
+  private readonly memory: Memory;
 
-  const subhandle = lo & SHV ? data : 0;
-  if (subhandle >>> 16) return REQUEST_RESERVED;
-  const index = (((lo >>> 5) & 0x7fff) | (lo & HANDLE_15 ? 0x8000 : 0)) + subhandle;
-  out.index = index & 0xffff;
-  if (index >= rules.entries) return INDEX;
+  constructor(memory: Memory, rules: InterruptRules, cache: InterruptEntryCache) {
+    this.memory = memory;
+    this.rules = rules;
+    this.cache = cache;
+  }
 
-  const held = cache.find(index);
-  if (held >= 0) return deliver(memory, rules, cache.words, held, sid, out, trail);
-  const low = (rules.tableLo >>> 0) + index * 16;
-  const high = low > 0xffffffff ? (rules.tableHi + 1) | 0 : rules.tableHi;
-  if (high & rules.beyondHaw) return INDEX;
-  trail?.push(['irte', low | 0, high]);
-  const at = memory.locate(low | 0, high);
-  if (at < 0) return TABLE;
-  // Posting may move the pool, and the descriptor may be the entry itself: what was fetched is kept.
-  const { words } = memory;
-  const word0 = words[at]!;
-  const word1 = words[at + 1]!;
-  const word2 = words[at + 2]!;
-  const word3 = words[at + 3]!;
-  const reason = deliver(memory, rules, words, at, sid, out, trail);
-  // §6.4: with CM = 0 an entry that met a fault is not held.
-  if (reason === 0 || rules.CM) cache.put(index, word0, word1, word2, word3);
-  return reason;
+  /**
+   * A write of 4 bytes without PASID to FEEx_xxxxh. The checks are those of VT-d 5.10 §5.1.4 and §5.2.3. A posted interrupt
+   * is in its descriptor when this returns.
+   *
+   * @param sid  requester-id
+   * @param lo   the low half of the address; the upper is 0
+   * @param data the 32 bits written
+   * @returns 0, or the fault reason of Table 15; it is reported unless it is qualified and `out.FPD` is 1
+   */
+  request(sid: number, lo: number, data: number): number {
+    const { out, rules } = this;
+    out.kind = BLOCKED;
+    out.index = -1;
+    out.FPD = 0;
+    out.message = 0;
+    if (rules.IRES === 0) return rules.IRREQ ? NO_REMAPPING : pass(out, lo, data);
+    if (rules.EIMER && !rules.EIME) return NO_EIME;
+    if ((lo & FORMAT) === 0) return rules.EIME || !rules.CFIS ? COMPATIBILITY : pass(out, lo, data);
+
+    const subhandle = lo & SHV ? data : 0;
+    if (subhandle >>> 16) return REQUEST_RESERVED;
+    const index = (((lo >>> 5) & 0x7fff) | (lo & HANDLE_15 ? 0x8000 : 0)) + subhandle;
+    out.index = index & 0xffff;
+    if (index >= rules.entries) return INDEX;
+
+    const held = this.cache.find(index);
+    if (held >= 0) {
+      const { words } = this.cache;
+      return this.deliver(sid, words[held]!, words[held + 1]!, words[held + 2]!, words[held + 3]!);
+    }
+    return this.fetch(sid, index);
+  }
+
+  /** Reads the IRTE and goes on with it. */
+  private fetch(sid: number, index: number): number {
+    const { rules, memory, trail } = this;
+    const low = (rules.tableLo >>> 0) + index * 16;
+    const hi = low > 0xffffffff ? (rules.tableHi + 1) | 0 : rules.tableHi;
+    const lo = low | 0;
+    if (hi & rules.beyondHaw) return INDEX;
+    if (trail !== undefined) trail.push(['irte', lo, hi]);
+    const at = memory.locate(lo, hi);
+    if (at < 0) return TABLE;
+    const { words } = memory;
+    const word0 = words[at]!;
+    const word1 = words[at + 1]!;
+    const word2 = words[at + 2]!;
+    const word3 = words[at + 3]!;
+    const reason = this.deliver(sid, word0, word1, word2, word3);
+    // §6.4: with CM = 0 an entry that met a fault is not held.
+    if (reason === 0 || rules.CM) this.cache.put(index, word0, word1, word2, word3);
+    return reason;
+  }
+
+  /** Goes on with the words of an IRTE. */
+  private deliver(sid: number, word0: number, word1: number, word2: number, word3: number): number {
+    const { out, rules } = this;
+    out.FPD = word0 & FPD ? 1 : 0;
+    if ((word0 & P) === 0) return NOT_PRESENT;
+    const posted = word0 & IM;
+    // Without PI bit 15 is reserved.
+    if (posted && !rules.PI) return IRTE_RESERVED;
+    const reserved = posted ? POSTED_RESERVED : REMAPPED_RESERVED;
+    if ((word0 & reserved[0]!) | (word1 & reserved[1]!) | (word2 & reserved[2]!) | (word3 & reserved[3]!)) return IRTE_RESERVED;
+    if (posted ? word3 & rules.beyondHaw : !rules.EIME && word1 & XAPIC_RESERVED) return IRTE_RESERVED;
+    // An entry may be wrong in both ways. §5.1.4 tells of the source check first and Table 15 orders nothing;
+    // implementations report the reserved bits.
+    if (!allowed(word2, sid)) return SOURCE;
+    if (posted) return this.post(word0, word1, word3);
+
+    out.kind = REMAPPED;
+    const destination = rules.EIME ? word1 : (word1 >>> 8) & 0xff;
+    interrupt(out, destination, word0 & RH_DM, (word0 >>> 16) & 0xff, (word0 >>> 5) & 7, (word0 >>> 4) & 1);
+    return 0;
+  }
+
+  /** §5.2.3: notes the interrupt in the descriptor at `hi:lo`. */
+  private post(word0: number, lo: number, hi: number): number {
+    const { out, rules, memory, trail } = this;
+    if (trail !== undefined) trail.push(['pid', lo, hi]);
+    const read = memory.locate(lo, hi);
+    if (read < 0) return DESCRIPTOR;
+    for (let word = PID_FLAGS; word < PID_WORDS; word++)
+      if (memory.words[read + word]! & PID_RESERVED[word]!) return DESCRIPTOR_RESERVED;
+    if (!rules.EIME && memory.words[read + PID_NDST]! & XAPIC_RESERVED) return DESCRIPTOR_RESERVED;
+
+    // From here on the page is one of its own, and may be in another place.
+    const at = memory.touch(lo, hi);
+    const { words } = memory;
+    const vector = (word0 >>> 16) & 0xff;
+    words[at + (vector >>> 5)]! |= 1 << (vector & 31);
+    out.kind = POSTED;
+    out.vector = vector;
+    out.pidLo = lo;
+    out.pidHi = hi;
+    const flags = words[at + PID_FLAGS]!;
+    // X = (ON == 0) & (URG | (SN == 0))
+    if (flags & ON || (flags & SN && (word0 & URG) === 0)) return 0;
+    words[at + PID_FLAGS] = flags | ON;
+    const NDST = words[at + PID_NDST]!;
+    // Physical destination, fixed, edge.
+    interrupt(out, rules.EIME ? NDST : (NDST >>> 8) & 0xff, 0, (flags >>> 16) & 0xff, 0, 0);
+    return 0;
+  }
 }
 
 /** §5.1.2.1: the request is the interrupt. */
-function pass(lo: number, data: number, out: InterruptResult): number {
+function pass(out: InterruptResult, lo: number, data: number): number {
   out.kind = PASSED;
   send(out, lo, 0, data);
-  return 0;
-}
-
-/** Goes on with the IRTE at `words[at]`. */
-function deliver(
-  memory: Memory,
-  rules: InterruptRules,
-  words: Int32Array,
-  at: number,
-  sid: number,
-  out: InterruptResult,
-  trail: InterruptTrail | undefined,
-): number {
-  const word0 = words[at]!;
-  const word1 = words[at + 1]!;
-  const word2 = words[at + 2]!;
-  const word3 = words[at + 3]!;
-  out.FPD = (word0 & FPD) >>> 1;
-  if ((word0 & P) === 0) return NOT_PRESENT;
-  const posted = word0 & IM;
-  // Without PI bit 15 is reserved.
-  if (posted && !rules.PI) return IRTE_RESERVED;
-  const reserved = posted ? POSTED_RESERVED : REMAPPED_RESERVED;
-  if ((word0 & reserved[0]!) | (word1 & reserved[1]!) | (word2 & reserved[2]!) | (word3 & reserved[3]!)) return IRTE_RESERVED;
-  if (posted ? word3 & rules.beyondHaw : !rules.EIME && word1 & XAPIC_RESERVED) return IRTE_RESERVED;
-  // An entry may be wrong in both ways. §5.1.4 tells of the source check first and Table 15 orders nothing; implementations
-  // report the reserved bits.
-  if (!allowed(word2, sid)) return SOURCE;
-  if (posted) return post(memory, rules, word0, word1, word3, out, trail);
-
-  const destination = rules.EIME ? word1 : (word1 >>> 8) & 0xff;
-  out.kind = REMAPPED;
-  interrupt(out, destination, word0 & RH_DM, (word0 >>> 16) & 0xff, (word0 >>> 5) & 7, (word0 >>> 4) & 1);
-  return 0;
-}
-
-/** §5.2.3: notes the interrupt in the descriptor at `hi:lo`. */
-function post(
-  memory: Memory,
-  rules: InterruptRules,
-  word0: number,
-  lo: number,
-  hi: number,
-  out: InterruptResult,
-  trail: InterruptTrail | undefined,
-): number {
-  trail?.push(['pid', lo, hi]);
-  let at = memory.locate(lo, hi);
-  if (at < 0) return DESCRIPTOR;
-  let { words } = memory;
-  for (let word = PID_FLAGS; word < PID_WORDS; word++) if (words[at + word]! & PID_RESERVED[word]!) return DESCRIPTOR_RESERVED;
-  if (!rules.EIME && words[at + PID_NDST]! & XAPIC_RESERVED) return DESCRIPTOR_RESERVED;
-
-  at = memory.touch(lo, hi);
-  words = memory.words;
-  const vector = (word0 >>> 16) & 0xff;
-  words[at + (vector >>> 5)]! |= 1 << (vector & 31);
-  out.kind = POSTED;
-  out.vector = vector;
-  out.pidLo = lo;
-  out.pidHi = hi;
-  const flags = words[at + PID_FLAGS]!;
-  // X = (ON == 0) & (URG | (SN == 0))
-  if (flags & ON || (flags & SN && (word0 & URG) === 0)) return 0;
-  words[at + PID_FLAGS] = flags | ON;
-  const NDST = words[at + PID_NDST]!;
-  // Physical destination, fixed, edge.
-  interrupt(out, rules.EIME ? NDST : (NDST >>> 8) & 0xff, 0, (flags >>> 16) & 0xff, 0, 0);
   return 0;
 }
 
