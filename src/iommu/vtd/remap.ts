@@ -64,6 +64,8 @@ export function latchInterruptTable(rules: InterruptRules, irtaLo: number, irtaH
 export interface InterruptResult {
   /** BLOCKED, PASSED, REMAPPED or POSTED. */
   kind: number;
+  /** Why it is blocked: a fault reason of Table 15; else 0. */
+  reason: number;
   /** The interrupt_index (its low 16 bits), or -1 for a request that has none. */
   index: number;
   /** 1 when IRTE.FPD was set, so that a qualified fault is not reported. */
@@ -126,7 +128,7 @@ const PID_RESERVED = reservedWords(PostedInterruptDescriptor);
 const PID_WORDS = PID_RESERVED.length;
 
 function newInterruptResult(): InterruptResult {
-  return { kind: BLOCKED, index: -1, FPD: 0, message: 0, lo: 0, hi: 0, data: 0, vector: 0, pidLo: 0, pidHi: 0 };
+  return { kind: BLOCKED, reason: 0, index: -1, FPD: 0, message: 0, lo: 0, hi: 0, data: 0, vector: 0, pidLo: 0, pidHi: 0 };
 }
 
 /** Whether an address is in FEEx_xxxxh. VT-d 5.10 §3.15. */
@@ -160,14 +162,20 @@ export class InterruptRemapper {
    * @param sid  requester-id
    * @param lo   the low half of the address; the upper is 0
    * @param data the 32 bits written
-   * @returns 0, or the fault reason of Table 15; it is reported unless it is qualified and `out.FPD` is 1
+   * @returns 0, or the fault reason, which is reported unless it is qualified and `out.FPD` is 1
    */
   request(sid: number, lo: number, data: number): number {
-    const { out, rules } = this;
+    const { out } = this;
     out.kind = BLOCKED;
     out.index = -1;
     out.FPD = 0;
     out.message = 0;
+    out.reason = this.decide(sid, lo, data);
+    return out.reason;
+  }
+
+  private decide(sid: number, lo: number, data: number): number {
+    const { out, rules } = this;
     if (rules.IRES === 0) return rules.IRREQ ? NO_REMAPPING : pass(out, lo, data);
     if (rules.EIMER && !rules.EIME) return NO_EIME;
     if ((lo & FORMAT) === 0) return rules.EIME || !rules.CFIS ? COMPATIBILITY : pass(out, lo, data);
