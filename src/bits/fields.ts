@@ -3,6 +3,9 @@ export type Value = number | bigint | string | Uint8Array;
 
 export type Kind = 'bit' | 'field' | 'hex' | 'frame' | 'wide' | 'text' | 'bytes' | 'reserved' | 'ignored';
 
+/** What software may do to a field of a register: read it, write it, clear it by writing 1, or write it and read 0. */
+export type Access = 'ro' | 'rw' | 'rw1c' | 'wo';
+
 /** Names of a field's values, as `{ untranslated: 0 }`. */
 export type Names = { readonly [name: string]: number };
 
@@ -18,6 +21,12 @@ export interface Field<V extends Value = Value, N extends Names = Names> {
   readonly zero: V;
   /** For text: the character that fills the rest, dropped at the end when read. */
   readonly pad?: string;
+  /** For a field of a register; read-only when not given. */
+  readonly access?: Access;
+  /** For a field of a register: its value after reset when that is not zero. */
+  readonly reset?: number;
+  /** Capabilities of which one must be there, as `ECAP.IR`; without them the field is reserved. */
+  readonly needs?: readonly string[];
 }
 
 const NONE: Record<never, number> = {};
@@ -63,6 +72,26 @@ export function reserved(high: number, low: number = high): Field<number | bigin
 /** Bits that hardware does not look at. */
 export function ignored(high: number, low: number = high): Field<number | bigint, Record<never, number>> {
   return { kind: 'ignored', high, low, label: 'Ignored', names: NONE, zero: high - low < WIDEST ? 0 : 0n };
+}
+
+/** A field that software reads and writes. `reset` is its value before that. */
+export function rw<F extends Field>(of: F, reset = 0): F {
+  return { ...of, access: 'rw', reset };
+}
+
+/** A status that software clears by writing 1. */
+export function rw1c<F extends Field>(of: F): F {
+  return { ...of, access: 'rw1c' };
+}
+
+/** A field that software writes; a read gives 0. */
+export function wo<F extends Field>(of: F): F {
+  return { ...of, access: 'wo' };
+}
+
+/** A field that is there only with one of these capabilities, each as `ECAP.IR`. */
+export function onlyWith<F extends Field>(needs: string | readonly string[], of: F): F {
+  return { ...of, needs: typeof needs === 'string' ? [needs] : needs };
 }
 
 // Tables whose specification counts bytes (ACPI, NVMe, PCI capabilities, ioctl structures): offset and length in bytes.
