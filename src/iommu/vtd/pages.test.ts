@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ECAP, type RecordingUnit, recordingUnit } from '../../../test/register-unit.ts';
+import { PageRequest } from './formats-queue.ts';
+import { readWord, writePair, writeWord } from './mmio.ts';
+import { type PageRequestMessage, receivePageRequest } from './pages.ts';
+
+const [PPR, PRO] = [1, 2];
+const BASE = 0x20000;
+const REQUEST: PageRequestMessage = {
+  sid: 0x108,
+  pasid: -1,
+  lo: 0x5000,
+  hi: 0,
+  RDR: 1,
+  WRR: 0,
+  EXR: 0,
+  PMR: 0,
+  LPIG: 1,
+  PRGI: 3,
+};
+const yes = () => true;
+
+/** A unit with a page request queue of 4 KiB: 128 entries. */
+function requested(): RecordingUnit {
+  const unit = recordingUnit();
+  writePair(unit, 0xd0, BASE, 0);
+  writeWord(unit, 0xe8, 0xfee02000 | 0);
+  writeWord(unit, 0xe4, 0x55);
+  writeWord(unit, 0xe0, 0);
+  return unit;
+}
+const status = (unit: RecordingUnit): number => readWord(unit, 0xdc);
+
+test('a page request is written to the queue, field by field, and an event tells of it', () => {
+  const unit = requested();
+  unit.memory.write64(BASE + 56, 0, -1n);
+  const second = {
+    sid: 0xffff,
+    pasid: 0xedcba,
+    lo: 0x89abcfff | 0,
+    hi: 0x1234567,
+    RDR: 1,
+    WRR: 1,
+    EXR: 1,
+    PMR: 1,
+    LPIG: 0,
+    PRGI: 0x1ff,
+  };
+  assert.equal(receivePageRequest(unit, REQUEST, yes), 'queued');
+  assert.equal(receivePageRequest(unit, second, yes), 'queued');
+  const view = new DataView(unit.memory.readBytes(BASE, 0, 64)!.buffer);
+  const rest = { RSVD_9: 0, RSVD_54: 0, RSVD_128: 0n };
+  assert.deepEqual(PageRequest.decode(view, 0), {
+    ...{ TYPE: 1, PP: 0, RID: 0x108, PASID: 0, EXR: 0, PMR: 0, RDR: 1, WRR: 0, LPIG: 1, PRGI: 3, ADDR: 5 },
+    ...rest,
+  });
+  assert.deepEqual(PageRequest.decode(view, 32), {
+    ...{
+      TYPE: 1,
+      PP: 1,
+      RID: 0xffff,
+      PASID: 0xedcba,
+      EXR: 1,
+      PMR: 1,
+      RDR: 1,
+      WRR: 1,
+      LPIG: 0,
+      PRGI: 0x1ff,
+      ADDR: 0x123456789abc,
+    },
+    ...rest,
+  });
+  assert.deepEqual([readWord(unit, 0xc8), status(unit)], [64, PPR]);
+  assert.deepEqual(unit.messages, [{ lo: 0xfee02000, hi: 0, data: 0x55 }]);
+  assert.deepEqual(unit.responses, []);
+  writeWord(unit, 0xdc, PPR);
+  receivePageRequest(unit, REQUEST, yes);
+  assert.equal(unit.messages.length, 2);
+});
+
+test('a queue holds all entries but one; then requests overflow, and the last of a group gets success', () => {
+  const unit = requested();
+  for (let each = 0; each < 127; each++) assert.equal(receivePageRequest(unit, REQUEST, yes), 'queued');
+  assert.equal(receivePageRequest(unit, { ...REQUEST, LPIG: 0 }, yes), 'full');
+  assert.equal(receivePageRequest(unit, { ...REQUEST, pasid: 9 }, yes), 'overflow');
+  assert.deepEqual(unit.responses, [{ sid: 0x108, pasid: 9, PRGI: 3, RC: 0 }]);
+  assert.equal(status(unit), PPR | PRO);
+  writePair(unit, 0xc0, 64, 0);
+  assert.equal(receivePageRequest(unit, REQUEST, yes), 'overflow', 'room alone does not end it');
+  writeWord(unit, 0xdc, PRO | PPR);
+  assert.equal(receivePageRequest(unit, REQUEST, yes), 'queued');
+  assert.deepEqual([readWord(unit, 0xc8), unit.messages.length], [0, 2]);
+});
+
+test('a request that finds no way through the tables is an invalid request', () => {
+  const unit = requested();
+  assert.equal(
+    receivePageRequest(unit, REQUEST, () => false),
+    'fault',
+  );
+  assert.equal(
+    receivePageRequest(unit, { ...REQUEST, LPIG: 0 }, () => false),
+    'fault',
+  );
+  assert.equal(
+    receivePageRequest(unit, { ...REQUEST, RDR: 0 }, () => false),
+    'fault',
+    'a stop marker',
+  );
+  assert.deepEqual(unit.responses, [{ sid: 0x108, pasid: -1, PRGI: 3, RC: 1 }]);
+  assert.equal(status(unit), 0);
+});
+
+test('a unit without page requests takes none', () => {
+  const unit = recordingUnit({ ecap: ECAP & ~(1n << 29n) });
+  assert.equal(
+    receivePageRequest(unit, REQUEST, () => assert.fail('nothing is looked up')),
+    'fault',
+  );
+  assert.equal(unit.responses[0]?.RC, 1);
+});
+
+test('a masked event is pending, and dropped when software serviced the queue', () => {
+  const unit = requested();
+  writeWord(unit, 0xe0, 1 << 31);
+  receivePageRequest(unit, REQUEST, yes);
+  assert.equal(readWord(unit, 0xe0) >>> 0, 0xc0000000);
+  writeWord(unit, 0xdc, PPR);
+  assert.equal(readWord(unit, 0xe0) >>> 0, 0x80000000);
+});
