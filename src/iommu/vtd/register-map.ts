@@ -19,6 +19,8 @@ export interface RegisterInfo {
   /** How many follow one another, each `stride` bytes after the one before. */
   count(cap: bigint): number;
   readonly stride: number;
+  /** Whether the value comes from how the unit is built; then no definition tells it. */
+  readonly configured: boolean;
 }
 
 interface Placement {
@@ -26,14 +28,23 @@ interface Placement {
   at?: RegisterInfo['at'];
   count?: RegisterInfo['count'];
   stride?: number;
+  configured?: boolean;
 }
 
 /** Entries differ in their fields; a list of them knows only that they have some. */
 type AnyEntry = { readonly name: string; readonly offset: number | undefined; readonly bytes: number };
 
 function register(name: string, layout: AnyEntry, placement: Placement = {}): RegisterInfo {
-  const { needs = [], at = () => layout.offset!, count = () => 1, stride = layout.bytes } = placement;
-  return { name, layout: layout as Entry<Fields>, needs: typeof needs === 'string' ? [needs] : needs, at, count, stride };
+  const { needs = [], at = () => layout.offset!, count = () => 1, stride = layout.bytes, configured = false } = placement;
+  return {
+    name,
+    layout: layout as Entry<Fields>,
+    needs: typeof needs === 'string' ? [needs] : needs,
+    at,
+    count,
+    stride,
+    configured,
+  };
 }
 
 const QI = { needs: 'ECAP.QI' };
@@ -45,9 +56,9 @@ const iro = (ecap: bigint): number => ECAP_REG.get.IRO(registerView(ecap), 0) * 
 
 /** All registers that this unit has; performance monitoring (§11.4.13) is not among them. */
 export const REGISTERS: readonly RegisterInfo[] = [
-  register('VER_REG', global.VER_REG),
-  register('CAP_REG', CAP_REG),
-  register('ECAP_REG', ECAP_REG),
+  register('VER_REG', global.VER_REG, { configured: true }),
+  register('CAP_REG', CAP_REG, { configured: true }),
+  register('ECAP_REG', ECAP_REG, { configured: true }),
   register('GCMD_REG', global.GCMD_REG),
   register('GSTS_REG', global.GSTS_REG),
   register('RTADDR_REG', global.RTADDR_REG),
@@ -80,7 +91,7 @@ export const REGISTERS: readonly RegisterInfo[] = [
   register('PEDATA_REG', fault.PEDATA_REG, PRS),
   register('PEADDR_REG', fault.PEADDR_REG, PRS),
   register('PEUADDR_REG', fault.PEUADDR_REG, PRS),
-  register('MTRRCAP_REG', global.MTRRCAP_REG, MTS),
+  register('MTRRCAP_REG', global.MTRRCAP_REG, { ...MTS, configured: true }),
   register('MTRRDEF_REG', global.MTRRDEF_REG, MTS),
   register('MTRR_FIX_REG', global.MTRR_FIX_REG, { ...MTS, count: () => 11 }),
   register('MTRR_PHYSBASE_REG', global.MTRR_PHYSBASE_REG, { ...MTS, count: () => 10, stride: 16 }),
@@ -92,7 +103,7 @@ export const REGISTERS: readonly RegisterInfo[] = [
   register('VCMD_REG', global.VCMD_REG, VCS),
   register('VCMD_EO_REG', global.VCMD_EO_REG, VCS),
   register('VCRSP_REG', global.VCRSP_REG, VCS),
-  register('VCCAP_REG', global.VCCAP_REG, VCS),
+  register('VCCAP_REG', global.VCCAP_REG, { ...VCS, configured: true }),
   register('IVA_REG', queue.IVA_REG, { at: (_, ecap) => iro(ecap) }),
   register('IOTLB_REG', queue.IOTLB_REG, { at: (_, ecap) => iro(ecap) + 8 }),
   register('FRCD_REG', fault.FRCD_REG, {
