@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CAP, ECAP, type RecordingUnit, recordingUnit } from '../../../test/register-unit.ts';
+import { recordFault } from './faultlog.ts';
 import { readWord, writePair, writeWord } from './mmio.ts';
 import { isProtected } from './protected-memory.ts';
 import { mapRegisters, REGISTERS } from './register-map.ts';
@@ -66,6 +67,24 @@ test('what a unit cannot do is reserved: it reads 0 and keeps nothing', () => {
   assert.equal(read(bare, 0x44), 0, 'FEUADDR_REG belongs to EIM');
   write64(bare, 0x20, -1n);
   assert.equal(read64(bare, 0x20), 0xfffffffffffffc00n, 'SSIRWE belongs to SSIRWS');
+});
+
+test('fault records and IOTLB registers may lie where a unit with more capabilities has others', () => {
+  // One record at 0xd0, its F bit at 0xdc as PRS_REG; IVA_REG at 0x400 as ECMD_REG.
+  const cap = (CAP & ~(0x3ffn << 24n) & ~(0xffn << 40n)) | (0xdn << 24n);
+  const unit = recordingUnit({ cap, ecap: (ECAP & ~(1n << 29n) & ~(0x3ffn << 8n)) | (0x40n << 8n) });
+  recordFault(unit, 5, 0x100, 0x1000, 0, 0, 0, -1, 0);
+  assert.deepEqual([read(unit, 0xdc) >>> 0, read(unit, 0x34)], [0x80000005, 2]);
+  writeWord(unit, 0xdc, 1 << 31);
+  assert.deepEqual([read(unit, 0xdc), read(unit, 0x34)], [5, 0]);
+  writeWord(unit, 0x400, -1);
+  assert.equal(read64(unit, 0x410), 0n);
+  writeWord(unit, 0x40c, 0x90000000 | 0);
+  assert.equal(read(unit, 0x40c), 0x12000000);
+  assert.deepEqual(
+    unit.calls.map(([name]) => name),
+    ['invalidateIotlb'],
+  );
 });
 
 test('offsets without a register, and those between words, read 0 and ignore writes', () => {

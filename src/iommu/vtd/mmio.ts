@@ -73,7 +73,10 @@ function store({ map, registers: { words } }: RegisterUnit, at: number, value: n
 /** What a write to a word sets off. */
 function act(unit: RegisterUnit, at: number): void {
   const { words } = unit.registers;
-  const { IVA, FRCD, records, can } = unit.map;
+  const { IVA, FRCD, records } = unit.map;
+  // These two may lie where a unit with more capabilities has other registers.
+  if (at >= FRCD && at < FRCD + records * 4) return faultStatusCleared(unit);
+  if (at >= IVA && at < IVA + 4) return at === IVA + 3 ? iotlbCommand(unit) : undefined;
   switch (at) {
     case GCMD:
       return globalCommand(unit);
@@ -101,12 +104,8 @@ function act(unit: RegisterUnit, at: number): void {
       words[ECRSP] = UNDEFINED_COMMAND;
       return;
     case VCMD:
-      if (can.VCS) virtualCommand(unit);
-      return;
-    case IVA + 3:
-      return iotlbCommand(unit);
+      return virtualCommand(unit);
   }
-  if (at >= FRCD && at < FRCD + records * 4) faultStatusCleared(unit);
 }
 
 /**

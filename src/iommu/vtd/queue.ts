@@ -234,6 +234,7 @@ function invalidateDevice(
 /** An ATS Invalidate Completion arrived. One that nothing waits for is an Invalidation Completion Error. */
 export function completeDeviceTlb(unit: RegisterUnit, sid: number, ITag: number): void {
   const { itags } = unit.registers;
+  if (!unit.map.can.DT) return;
   if (itags[ITag] === sid + 1) itags[ITag] = 0;
   else recordCompletionError(unit, sid);
   runQueue(unit);

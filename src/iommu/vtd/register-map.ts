@@ -160,21 +160,11 @@ export interface RegisterMap {
   readonly records: number;
 }
 
-/** What a unit has of a list of capabilities as definitions name them. */
-function hasOne(needs: readonly string[], cap: bigint, ecap: bigint): boolean {
-  if (needs.length === 0) return true;
-  const values: { readonly [name: string]: unknown } = {
-    ...prefixed('CAP', CAP_REG.decode(registerView(cap))),
-    ...prefixed('ECAP', ECAP_REG.decode(registerView(ecap))),
-  };
-  return needs.some((name) => {
-    if (!(name in values)) throw new Error(`${name} is no capability`);
-    return Boolean(values[name]);
-  });
-}
-
-function prefixed(register: string, fields: object): { [name: string]: unknown } {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [`${register}.${name}`, value]));
+/** The fields of CAP_REG and ECAP_REG by the names that definitions use, as `ECAP.QI`. */
+function capabilityFields(cap: bigint, ecap: bigint): ReadonlyMap<string, unknown> {
+  const named = (register: string, fields: object) =>
+    Object.entries(fields).map(([name, value]): [string, unknown] => [`${register}.${name}`, value]);
+  return new Map([...named('CAP', CAP_REG.decode(registerView(cap))), ...named('ECAP', ECAP_REG.decode(registerView(ecap)))]);
 }
 
 /**
@@ -184,7 +174,15 @@ function prefixed(register: string, fields: object): { [name: string]: unknown }
  * @throws RangeError when CAP_REG.FRO or ECAP_REG.IRO puts registers where others are
  */
 export function mapRegisters(cap: bigint, ecap: bigint, ver: number, haw: number): RegisterMap {
-  const here = REGISTERS.filter(({ needs }) => hasOne(needs, cap, ecap));
+  const can = capabilities(cap, ecap, ver, haw);
+  const fields = capabilityFields(cap, ecap);
+  const hasOne = (needs: readonly string[]): boolean =>
+    needs.length === 0 ||
+    needs.some((name) => {
+      if (!fields.has(name)) throw new Error(`${name} is no capability`);
+      return Boolean(fields.get(name));
+    });
+  const here = REGISTERS.filter(({ needs }) => hasOne(needs));
   const places = here.flatMap((info) =>
     Array.from({ length: info.count(cap) }, (_, index) => ({ info, word: (info.at(cap, ecap) + index * info.stride) / 4 })),
   );
@@ -201,7 +199,7 @@ export function mapRegisters(cap: bigint, ecap: bigint, ver: number, haw: number
       if (other) throw new RangeError(`${info.name} at 0x${(word * 4).toString(16)} lies on ${other.name}: see FRO and IRO`);
       owner[at] = info;
       for (const field of info.layout.fields) {
-        if (field.kind === 'reserved' || !hasOne(field.needs ?? [], cap, ecap)) continue;
+        if (field.kind === 'reserved' || !hasOne(field.needs ?? [])) continue;
         const mask = fieldWords(info.layout, field.name)[index]!;
         if (field.access === 'rw' || field.access === 'wo') writable[at]! |= mask;
         if (field.access === 'rw1c') clearable[at]! |= mask;
@@ -222,12 +220,11 @@ export function mapRegisters(cap: bigint, ecap: bigint, ver: number, haw: number
   set('CAP_REG', cap);
   set('ECAP_REG', ecap);
   set('MTRRCAP_REG', 0x50an);
-  set('VCCAP_REG', hasOne(['ECAP.PASID'], cap, ecap) ? 7n : 1n);
+  set('VCCAP_REG', can.PASID ? 7n : 1n);
 
   const wordOf = (name: string): number => REGISTERS.find((info) => info.name === name)!.at(cap, ecap) / 4;
   const records = places.filter(({ info }) => info.name === 'FRCD_REG').length;
   const masks = { writable, clearable, readable, reset };
-  const can = capabilities(cap, ecap, ver, haw);
   return { cap, ecap, can, ...masks, IVA: wordOf('IVA_REG'), FRCD: wordOf('FRCD_REG'), records };
 }
 
