@@ -15,9 +15,9 @@ export interface RegisterInfo {
   /** Capabilities of which one must be there, as `ECAP.QI`; without them the register is reserved. None: always there. */
   readonly needs: readonly string[];
   /** Byte offset of the first, in a unit with these capabilities. */
-  at(cap: bigint, ecap: bigint): number;
+  at: (cap: bigint, ecap: bigint) => number;
   /** How many follow one another, each `stride` bytes after the one before. */
-  count(cap: bigint): number;
+  count: (cap: bigint) => number;
   readonly stride: number;
   /** Whether the value comes from how the unit is built; then no definition tells it. */
   readonly configured: boolean;
