@@ -7,6 +7,7 @@ import { CASES, LOGS } from './log-lines.ts';
 import { MEMLOCK } from './memlock.ts';
 import { pciCapabilities, pciHeaders } from './pci.ts';
 import type { ConformanceSet } from './set.ts';
+import { VTD } from './vtd.ts';
 import { VTD_INTERRUPTS } from './vtd-interrupt-sets.ts';
 import { XRD } from './xrd.ts';
 
@@ -25,4 +26,5 @@ export const SETS: readonly ConformanceSet[] = [
   ...LOGS,
   CASES,
   ...VTD_INTERRUPTS,
+  ...VTD,
 ];

@@ -3,10 +3,13 @@ import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Memory } from '../../src/memory/memory.ts';
 import type { InterruptExpect } from './vtd-interrupts.ts';
+import type { AtsOp, DmaOp } from './vtd-requests.ts';
 
 /** One case of a vector file: memory, what software and devices do in order, and what came of it. Numbers in strings are hexadecimal. */
 export interface VtdCase {
   id: string;
+  /** Who answered; undefined when it is the specification. */
+  qemu?: string;
   /** Host address width; without it `aw` is one. */
   haw?: number;
   aw: number;
@@ -14,6 +17,7 @@ export interface VtdCase {
   cap: string;
   ecap: string;
   kind: string;
+  tags: string[];
   quirks: string[];
   mem: [at: string, ...words: string[]][];
   ops: VtdOp[];
@@ -24,11 +28,12 @@ export interface VtdCase {
 /** As far as interrupts need them. */
 export type VtdOp =
   | { op: 'w32' | 'w64'; off: number; val: string }
-  | { op: 'r32' | 'r64'; off: number }
+  | { op: 'r32' | 'r64'; off: number; expect: { val: string } }
   | { op: 'mem'; at: string; q: string[] }
   | { op: 'msi'; sid: number; addr: string; data: number; clear: boolean; expect: InterruptExpect; accept?: InterruptExpect[] }
   | { op: 'flush' }
-  | { op: 'dma' | 'ats'; sid: number };
+  | DmaOp
+  | AtsOp;
 
 /** What there is behind physical addresses in every case. */
 const RAM = [

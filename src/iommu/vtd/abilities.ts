@@ -19,8 +19,17 @@ import {
 import { fieldWords, reservedWords } from './masks.ts';
 import { addressWidths, CAP_REG, ECAP_REG, registerView } from './registers.ts';
 
+/** Where a unit may differ from the specification as QEMU's does; all off when not given. */
+export interface Deviations {
+  /** Fields of a PASID-table entry that a missing capability makes reserved are ignored: AW, SRE, FSPM, WPE, EAFE and the like. §9.6. */
+  readonly gatedPasidFields?: boolean;
+  /** Flags of page-table entries are set although page walks do not snoop, in place of the faults 90h and 7Ch. §3.10. */
+  readonly unsnoopedFlags?: boolean;
+}
+
 /** How a unit is built. */
 export interface UnitModel {
+  readonly deviations?: Deviations | undefined;
   /** CAP_REG and ECAP_REG as software reads them. */
   readonly cap: bigint;
   readonly ecap: bigint;
@@ -39,7 +48,7 @@ export type Abilities = ReturnType<typeof abilitiesOf>;
 /**
  * @throws RangeError when the host address width is not from 32 to 52 bits, or MGAW from 32 to 64
  */
-export function abilitiesOf({ cap, ecap, ver, haw }: UnitModel) {
+export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel) {
   if (!(haw >= 32 && haw <= 52)) throw new RangeError(`host address width is from 32 to 52 bits, not ${haw}`);
   const can = CAP_REG.decode(registerView(cap));
   const ext = ECAP_REG.decode(registerView(ecap));
@@ -66,7 +75,8 @@ export function abilitiesOf({ cap, ecap, ver, haw }: UnitModel) {
   unlessContext(ext.DT, 'DTE');
   unlessContext(ext.PASID, 'PASIDE');
   unlessContext(ext.PRS, 'PRE');
-  unlessContext(ext.HPTS, 'HPTE');
+  // There are no host permission tables, so a context entry that relies on them lets nothing through.
+  unlessContext(0, 'HPTE');
   unlessContext(ext.PTRS, 'EPTR');
   unlessContext(ext.RPS, 'RID_PASID');
   unlessContext(ext.RPRIVS, 'RID_PRIV');
@@ -80,7 +90,7 @@ export function abilitiesOf({ cap, ecap, ver, haw }: UnitModel) {
   pasidReserved[9]! |= beyondHaw;
   pasidReserved[2]! |= beyondDid(didBits, 0);
   const unlessPasid = (able: number, ...names: (keyof typeof PasidTableEntry.get)[]) =>
-    able || merge(pasidReserved, fieldWords(PasidTableEntry, ...names));
+    able || deviations.gatedPasidFields || merge(pasidReserved, fieldWords(PasidTableEntry, ...names));
   unlessPasid(ext.SSTS, 'AW', 'SSADE', 'SSPTPTR');
   unlessPasid(ext.SSADS, 'SSADE');
   unlessPasid(ext.SMPWCS, 'PWSNP');
@@ -127,6 +137,7 @@ export function abilitiesOf({ cap, ecap, ver, haw }: UnitModel) {
     SSTS: ext.SSTS,
     FSTS: ext.FSTS,
     SMPWC: ext.SMPWCS,
+    unsnoopedFlags: deviations.unsnoopedFlags ? 1 : 0,
     RPS: ext.RPS,
     RPRIVS: ext.RPRIVS,
     ADMS: ext.ADMS,
