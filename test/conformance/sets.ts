@@ -9,6 +9,8 @@ import { pciCapabilities, pciHeaders } from './pci.ts';
 import type { ConformanceSet } from './set.ts';
 import { VTD } from './vtd.ts';
 import { VTD_INTERRUPTS } from './vtd-interrupt-sets.ts';
+import { VTD_LINUX } from './vtd-linux.ts';
+import { VTD_REGISTERS } from './vtd-registers.ts';
 import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
@@ -27,4 +29,6 @@ export const SETS: readonly ConformanceSet[] = [
   CASES,
   ...VTD_INTERRUPTS,
   ...VTD,
+  VTD_REGISTERS,
+  VTD_LINUX,
 ];
