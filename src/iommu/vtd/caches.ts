@@ -174,11 +174,13 @@ const IOTLB_STRIDE = 8;
 export class Iotlb extends Table {
   private readonly ways: number;
   private readonly sets: number;
+  private readonly setShift: number;
 
   constructor(size: number) {
     super(size, IOTLB_STRIDE);
     this.ways = Math.min(4, this.size);
     this.sets = this.ways === 0 ? 0 : this.size / this.ways;
+    this.setShift = Math.log2(Math.max(1, this.ways) * IOTLB_STRIDE);
   }
 
   /**
@@ -193,7 +195,8 @@ export class Iotlb extends Table {
     const page = pageKey(sid, lo, access, pasid);
     const space = spaceKey(sid, pasid);
     let at = this.set(sid, lo, hi, pasid);
-    for (let way = 0; way < this.ways; way++, at += IOTLB_STRIDE)
+    const end = at + (1 << this.setShift);
+    for (; at < end; at += IOTLB_STRIDE)
       if (words[at] === page && words[at + KEY_PASID] === space && words[at + KEY_HI] === hi)
         return (~words[at + OUT_LO]! & access & NEEDED) === 0 ? at : -1;
     return -1;
@@ -282,7 +285,7 @@ export class Iotlb extends Table {
 
   private set(sid: number, lo: number, hi: number, pasid: number): number {
     const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ sid ^ pasid;
-    return (hash & (this.sets - 1)) * this.ways * IOTLB_STRIDE;
+    return (hash & (this.sets - 1)) << this.setShift;
   }
 }
 

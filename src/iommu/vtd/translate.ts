@@ -1,6 +1,6 @@
 import type { Memory } from '../../memory/memory.ts';
 import type { Abilities } from './abilities.ts';
-import { type Caches, LEVEL_AT, OUT_HI, OUT_LO, SNOOP } from './caches.ts';
+import { type Caches, type Iotlb, LEVEL_AT, OUT_HI, OUT_LO, SNOOP } from './caches.ts';
 import { BLOCKED, numberOf, PAGE_REQUEST, TRANSLATED, TRANSLATION, UNTRANSLATED } from './faults.ts';
 import { ContextEntry, PasidTableEntry, RootEntry, ScalableContextEntry } from './formats.ts';
 import { fieldWords } from './masks.ts';
@@ -156,6 +156,9 @@ export class Translator {
   private readonly can: Abilities;
   private readonly active: Active;
   private readonly caches: Caches;
+  /** The IOTLB and its words, which hits need at once. */
+  private readonly iotlb: Iotlb;
+  private readonly held: Int32Array;
   /** The kind of the request: a column of Table 30. */
   private kind = UNTRANSLATED;
   // The scalable-mode context entry of the request, and its PASID-table entry.
@@ -173,6 +176,8 @@ export class Translator {
     this.can = can;
     this.active = active;
     this.caches = caches;
+    this.iotlb = caches.iotlb;
+    this.held = caches.iotlb.words;
     this.walk = new PageWalk(memory, can, caches);
   }
 
@@ -192,17 +197,21 @@ export class Translator {
    * @param pasid  -1 for a request without PASID; then it is privileged only if RID_PRIV says so
    */
   untranslated(sid: number, lo: number, hi: number, access: number, pasid: number): number {
-    const { out, caches } = this;
     if (this.active.TES) {
-      const at = caches.iotlb.find(sid, lo, hi, access, pasid);
+      const at = this.iotlb.find(sid, lo, hi, access, pasid);
       if (at >= 0) {
-        const word = caches.iotlb.words[at + OUT_LO]!;
+        const { out, held } = this;
+        const word = held[at + OUT_LO]!;
         out.lo = (word & ~0xfff) | (lo & 0xfff);
-        out.hi = caches.iotlb.words[at + OUT_HI]!;
+        out.hi = held[at + OUT_HI]!;
         out.info = word & 0xfff;
         return 0;
       }
     }
+    return this.missed(sid, lo, hi, access, pasid);
+  }
+
+  private missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     this.fpd = 0;
     // §3.15; single writes of 4 bytes are interrupts and do not come here.
     if (pasid < 0 && inInterruptRange(lo, hi)) {
