@@ -1,9 +1,10 @@
-// npm run bench [startup] [inspect]: prints what is measured beside its limit; the exit code is 1 when a limit is exceeded.
+// npm run bench [startup] [inspect] [vtd]: prints what is measured beside its limit; the exit code is 1 when a limit is exceeded.
 import { prepare } from '../scripts/prepare.mjs';
 import { inspect } from './inspect.mjs';
 import { startup } from './startup.mjs';
+import { vtd } from './vtd.mjs';
 
-const SUBJECTS = { startup, inspect };
+const SUBJECTS = { startup, inspect, vtd };
 const asked = process.argv.slice(2);
 const unknown = asked.find((name) => !Object.hasOwn(SUBJECTS, name));
 if (unknown !== undefined) {
