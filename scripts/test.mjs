@@ -1,5 +1,5 @@
 // npm test: format and lint, the quick tests, the comparison with data of others, then the tests that boot the lab. `--quick` leaves
-// the last two out.
+// the last two out, and reads a part of the recorded captures (test/captures.ts).
 // The last lines are those that node:test prints, over both parts.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { prepare, root } from './prepare.mjs';
 
 const quick = process.argv.includes('--quick');
 const ci = ['1', 'true'].includes(process.env.CI ?? '');
+if (!quick) process.env.SLUICE_CAPTURES = 'all';
 const started = performance.now();
 const totals = { tests: 0, suites: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
 const problems = [];

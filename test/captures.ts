@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { fromHex } from '../src/bits/index.ts';
 import { ROOT, sharedData } from './data.ts';
@@ -75,14 +75,50 @@ export function isState(event: CapturedState | CapturedStep): event is CapturedS
   return event.op === 'state';
 }
 
-/** The captures of the repository and, when it is there, of the collection beside it; each name once. */
-export function captures(): { all: Capture[]; shared: number } {
+/** Captures that a test runs over. */
+export interface Captures {
+  all: Capture[];
+  /** How many there are to be had; 0 when the collection beside the repository is not there. */
+  shared: number;
+  /** The collection is there and every one of it is in `all`. */
+  whole: boolean;
+}
+
+/** Of the collection beside the repository, the quick tests read one of so many. */
+const ONE_OF = 4;
+
+/**
+ * The captures of the repository, which have each kind of machine, and of the collection beside it, when it is there, one of four
+ * in the order of their names; all of them when SLUICE_CAPTURES is `all`, as in the whole `npm test`. Each name is there once.
+ */
+export function captures(): Captures {
+  const files = captureFiles();
+  const everyOne = process.env.SLUICE_CAPTURES === 'all';
+  const taken = files.filter(({ own, place }) => own || everyOne || place % ONE_OF === 0);
+  const shared = files.some(({ own }) => !own) ? files.length : 0;
+  return { all: taken.map(({ path }) => readCapture(path)), shared, whole: shared > 0 && taken.length === files.length };
+}
+
+/** One capture, whether or not it is of those that the quick tests read; undefined when it is not there. */
+export function captureNamed(name: string): Capture | undefined {
+  const file = captureFiles().find(({ path }) => basename(path) === `${name}.json.gz`);
+  return file && readCapture(file.path);
+}
+
+/** Those of the repository, then those that are only in the collection, each with its place in the order of names. */
+function captureFiles(): { path: string; own: boolean; place: number }[] {
+  const list = (folder: string) =>
+    readdirSync(folder)
+      .filter((file) => file.endsWith('.json.gz'))
+      .sort();
   const own = join(ROOT, 'test/data/captures');
+  const names = list(own);
   const beside = sharedData('captures');
-  const files = new Map<string, string>();
-  for (const folder of [own, ...(beside ? [beside] : [])])
-    for (const file of readdirSync(folder)) if (file.endsWith('.json.gz')) files.set(file, files.get(file) ?? join(folder, file));
-  return { all: [...files.values()].map(readCapture), shared: beside ? files.size : 0 };
+  const others = beside === undefined ? [] : list(beside).filter((name) => !names.includes(name));
+  return [
+    ...names.map((name, place) => ({ path: join(own, name), own: true, place })),
+    ...others.map((name, place) => ({ path: join(beside!, name), own: false, place })),
+  ];
 }
 
 export function readCapture(path: string): Capture {
@@ -96,8 +132,9 @@ export function readCapture(path: string): Capture {
 }
 
 /** For names of tests: over how many captures they run, and whether more could be had. */
-export function tellCaptures({ all, shared }: { all: Capture[]; shared: number }): string {
-  return shared ? `${all.length} captures` : `${all.length} captures of the repository; the larger collection is not here`;
+export function tellCaptures({ all, shared, whole }: Captures): string {
+  if (shared === 0) return `${all.length} captures of the repository; the larger collection is not here`;
+  return whole ? `${all.length} captures` : `${all.length} of ${shared} captures`;
 }
 
 /** The configuration space of a captured function, as long as sysfs said. */

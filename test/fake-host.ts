@@ -78,8 +78,20 @@ export function machine(): FakeState {
   };
 }
 
+/** The tree that a state was last seen with: most questions come between two changes. */
+const drawn = new WeakMap<FakeState, { state: string; tree: Map<string, string> }>();
+
 /** Paths of the machine: text of a file, or `-> target` for a link. */
 function tree(state: FakeState): Map<string, string> {
+  const text = JSON.stringify(state);
+  const last = drawn.get(state);
+  if (last?.state === text) return last.tree;
+  const now = { state: text, tree: draw(state) };
+  drawn.set(state, now);
+  return now.tree;
+}
+
+function draw(state: FakeState): Map<string, string> {
   const at = new Map<string, string>(Object.entries(state.files));
   const put = (path: string, text: string) => at.set(path, text);
   for (const fn of state.functions) {

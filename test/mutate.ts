@@ -27,7 +27,6 @@ export function* mutations(seed: number, count: number, samples: readonly Uint8A
 function edit(bytes: Uint8Array<ArrayBuffer>, below: (limit: number) => number): Uint8Array<ArrayBuffer> {
   const at = below(bytes.length + 1);
   const few = Math.min(1 + below(16), bytes.length - at);
-  const join = (...parts: Iterable<number>[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
   switch (below(8)) {
     case 0: // one bit
       if (at < bytes.length) bytes[at]! ^= 1 << below(8);
@@ -40,18 +39,28 @@ function edit(bytes: Uint8Array<ArrayBuffer>, below: (limit: number) => number):
       for (let i = 0; i < few; i++) bytes[at + i] = below(256);
       return bytes;
     case 4: // inserted
-      return join(
+      return joined(
         bytes.subarray(0, at),
-        Array.from({ length: 1 + below(16) }, () => below(256)),
+        Uint8Array.from({ length: 1 + below(16) }, () => below(256)),
         bytes.subarray(at),
       );
     case 5: // removed
-      return join(bytes.subarray(0, at), bytes.subarray(at + few));
+      return joined(bytes.subarray(0, at), bytes.subarray(at + few));
     case 6: // repeated
-      return join(bytes.subarray(0, at + few), bytes.subarray(at));
+      return joined(bytes.subarray(0, at + few), bytes.subarray(at));
     default: // cut off
       return bytes.slice(0, at);
   }
+}
+
+function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** Numbers in [0, 1): the mulberry32 generator, which is small and the same everywhere. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { capturedHost } from '../../test/captured-host.ts';
-import { captures } from '../../test/captures.ts';
+import { captureNamed, captures } from '../../test/captures.ts';
 import { fakeHost, machine } from '../../test/fake-host.ts';
 import { survey, wholeHost } from '../check/survey.ts';
 import { readPicture } from '../host/picture.ts';
@@ -33,7 +33,7 @@ async function sluice(...argv: string[]) {
 }
 
 async function reportOf(name: string): Promise<CheckReport> {
-  const capture = captures().all.find((one) => one.name === name) ?? captures().all[0]!;
+  const capture = captureNamed(name) ?? captures().all[0]!;
   const picture = await readPicture(capturedHost(capture, capture.states[0]!));
   return {
     schema: 'sluice/check/1',

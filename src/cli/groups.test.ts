@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { capturedHost } from '../../test/captured-host.ts';
-import { captures, tellCaptures } from '../../test/captures.ts';
+import { captureNamed, captures, tellCaptures } from '../../test/captures.ts';
 import { complaintAbout } from '../../test/conformance/captures.ts';
 import { machinesIn } from '../../test/conformance/groups.ts';
 import { sharedData } from '../../test/data.ts';
@@ -27,7 +27,7 @@ function report(source: GroupsSource, { supposed = '', bdfs = [] as string[], wh
 }
 
 async function stateOf(name: string, label: string): Promise<GroupsSource> {
-  const capture = found.all.find((one) => one.name === name)!;
+  const capture = captureNamed(name)!;
   const state = capture.states.find((one) => one.label === label)!;
   return sourceOfPicture(await readPicture(capturedHost(capture, state)));
 }
@@ -59,7 +59,7 @@ test('listings of real machines are shown in 80 columns and by the schema', {
   }
 });
 
-const present = (name: string) => !found.all.some((one) => one.name === name) && `the capture ${name} is not here`;
+const present = (name: string) => captureNamed(name) === undefined && `the capture ${name} is not here`;
 
 test('VFs can be supposed, and each has its group', { skip: present('igb-2') }, async () => {
   const source = await stateOf('igb-2', 'drivers');

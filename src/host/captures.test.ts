@@ -19,18 +19,21 @@ interface Moment {
   host: Host;
 }
 
-function* moments(): Generator<Moment> {
-  for (const capture of found.all)
-    for (const state of capture.states)
-      yield { where: `${capture.name} ${state.label}`, capture, state, host: capturedHost(capture, state) };
-}
+const moments: readonly Moment[] = found.all.flatMap((capture) =>
+  capture.states.map((state) => ({
+    where: `${capture.name} ${state.label}`,
+    capture,
+    state,
+    host: capturedHost(capture, state),
+  })),
+);
 
 const numbered = (names: readonly string[]) => [...names].sort((a, b) => Number(a.slice(6)) - Number(b.slice(6)));
 const namesIn = (content: unknown): string[] => (Array.isArray(content) ? (content as string[]).toSorted() : []);
 
 test(`a function is what the kernel showed of it (${told})`, async () => {
   let count = 0;
-  for (const { where, state, host } of moments()) {
+  for (const { where, state, host } of moments) {
     assert.deepEqual(await listFunctions(host), Object.keys(state.devices).sort(), where);
     for (const [bdf, device] of Object.entries(state.devices)) {
       const read = await readFunction(host, bdf);
@@ -68,7 +71,7 @@ test(`a function is what the kernel showed of it (${told})`, async () => {
 
 test(`SR-IOV attributes are read as they are, and only a PF has them (${told})`, async () => {
   let count = 0;
-  for (const { where, state, host } of moments())
+  for (const { where, state, host } of moments)
     for (const [bdf, device] of Object.entries(state.devices)) {
       const at = `${where} ${bdf}`;
       const sriov = await readSriov(host, bdf);
@@ -94,7 +97,7 @@ test(`SR-IOV attributes are read as they are, and only a PF has them (${told})`,
 
 test(`a VF and its PF name each other (${told})`, async () => {
   let count = 0;
-  for (const { where, state, host } of moments()) {
+  for (const { where, state, host } of moments) {
     if (!Object.values(state.devices).some(({ links }) => links.physfn !== undefined || links.virtfn0 !== undefined)) continue;
     const { functions } = await readPicture(host);
     for (const pf of functions)
@@ -111,7 +114,7 @@ test(`a VF and its PF name each other (${told})`, async () => {
 
 test(`groups are exactly those that the kernel made (${told})`, async () => {
   let count = 0;
-  for (const { where, state, host } of moments()) {
+  for (const { where, state, host } of moments) {
     const groups = await readGroups(host);
     assert.deepEqual(
       groups.map(({ number, type, devices }) => ({ number, type, devices })),
@@ -132,7 +135,7 @@ test(`groups are exactly those that the kernel made (${told})`, async () => {
 
 test(`a unit has the functions and the registers that the kernel shows (${told})`, async () => {
   let registers = 0;
-  for (const { where, capture, state, host } of moments()) {
+  for (const { where, capture, state, host } of moments) {
     const units = await readUnits(host);
     assert.deepEqual(
       units.map(({ name, devices }) => ({ name, devices })),
@@ -161,7 +164,7 @@ test(`a unit has the functions and the registers that the kernel shows (${told})
 });
 
 test(`the kernel and the processor are those of the machine (${told})`, async () => {
-  for (const { where, capture, state, host } of moments()) {
+  for (const { where, capture, state, host } of moments) {
     const system = await readSystem(host);
     assert.equal(system.kernel, capture.release, where);
     assert.equal(system.cmdline, state.proc.cmdline, where);
@@ -182,7 +185,7 @@ test(`the kernel and the processor are those of the machine (${told})`, async ()
 });
 
 test(`a picture of any recorded moment misses only what was not recorded (${told})`, async () => {
-  for (const { where, state, host } of moments()) {
+  for (const { where, state, host } of moments) {
     const picture = await readPicture(host);
     const unread = picture.unread.filter(({ what }) => !what.startsWith('/dev/nvme'));
     // A network function whose driver shows no interface at that moment: where that is could not be told.
@@ -237,7 +240,7 @@ test(`a group that VFIO took keeps the type of its default domain (${told})`, as
 });
 
 test('a recorded host refuses to be changed', async () => {
-  const { host } = moments().next().value!;
+  const { host } = moments[0]!;
   const refused = (error: unknown) => error instanceof HostError && error.errno === 'EROFS';
   const at = '/sys/bus/pci/devices/0000:00:00.0/driver_override';
   for (const change of [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attribute, type CapturedDevice, type CapturedState, captures, configOf } from '../../test/captures.ts';
+import { attribute, type CapturedDevice, type CapturedState, captures, configOf, tellCaptures } from '../../test/captures.ts';
 import {
   barsOf,
   type Config,
@@ -19,11 +19,11 @@ import {
   vfBars,
 } from './index.ts';
 
-const { all, shared } = captures();
-const told = shared ? `${all.length} captures` : `${all.length} captures of the repository; the larger collection is not here`;
+const found = captures();
+const told = tellCaptures(found);
 
 function* devices(): Generator<{ where: string; bdf: string; device: CapturedDevice; config: Config; state: CapturedState }> {
-  for (const { name, states } of all)
+  for (const { name, states } of found.all)
     for (const state of states)
       for (const [bdf, device] of Object.entries(state.devices)) {
         const config = readConfig(configOf(device));
@@ -91,7 +91,7 @@ test(`the SR-IOV capability agrees with sysfs (${told})`, () => {
 
 test(`VFs appear where the state before said they would (${told})`, () => {
   let count = 0;
-  for (const { name, states } of all)
+  for (const { name, states } of found.all)
     for (const [i, after] of states.entries()) {
       const before = states[i - 1];
       for (const [bdf, device] of Object.entries(after.devices)) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { anyText } from '../../test/any-text.ts';
 import { nearest, quoted } from './spec-words.ts';
 
 test('a word with one slip is recognised, and a strange one is not', () => {
@@ -24,7 +25,7 @@ test('a word is nearest to itself', () => {
 
 test('quoted text is one short line that a terminal does not obey', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
+    fc.property(anyText(300), (text) => {
       const line = quoted(text);
       assert.doesNotMatch(line, /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u);
       assert.equal(text.length <= 60, JSON.parse(line) === text);
