@@ -269,20 +269,6 @@ export class Iotlb extends Table {
     });
   }
 
-  /** Drops what a request for this page would hit, whatever its privilege. §6.5.3.1. @param pasid -1 for none */
-  dropPage(sid: number, lo: number, hi: number, pasid: number): void {
-    const space = spaceKey(sid, pasid);
-    const first = this.set(sid, lo, hi, pasid);
-    for (let at = first; at < first + this.ways * IOTLB_STRIDE; at += IOTLB_STRIDE)
-      for (const access of [0, PRIV])
-        if (
-          this.words[at] === pageKey(sid, lo, access, pasid) &&
-          this.words[at + KEY_PASID] === space &&
-          this.words[at + KEY_HI] === hi
-        )
-          this.words[at] = 0;
-  }
-
   private set(sid: number, lo: number, hi: number, pasid: number): number {
     const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ sid ^ pasid;
     return (hash & (this.sets - 1)) << this.setShift;

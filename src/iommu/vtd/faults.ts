@@ -1,3 +1,5 @@
+import { INTERRUPT_CONDITIONS } from './faults-interrupt.ts';
+
 /** What a request gets that meets a condition. Reads without a completion of their own (writes, say) are dropped. */
 export type Answer =
   /** Unsupported Request, and Completer Abort. */
@@ -40,9 +42,11 @@ function row(code: string, reason: number, qualified: boolean, answers: string, 
   return { code, reason, qualified, says, answers: answers.split(' ') as Answer[] };
 }
 
+const NO_INTERRUPT = INTERRUPT_CONDITIONS['29h'];
+
 /**
  * Why a request is not translated: the rows of VT-d 5.10 Table 30 in their order, without those that only head a group
- * (LCT.4.0 and the like). The last row is one of Table 15, of requests that are no interrupts.
+ * (LCT.4.0 and the like). The last row is the one of Table 15 that memory requests meet.
  */
 export const CONDITIONS: readonly Condition[] = [
   row('LRT.1', 0x08, false, 'UR NA CA NA UR NA NA NA', 'the root entry cannot be read'),
@@ -152,7 +156,7 @@ export const CONDITIONS: readonly Condition[] = [
   row('HPT.6', 0xa5, true, 'NA NA NA NA UR UR NA NA', 'the HPT does not permit reading'),
   row('S.1', 0, false, 'NA NA untranslated NA NA NA NA NA', 'a translation request for the interrupt address range'),
   row('S.2', 0, false, 'NA NA none NA NA NA NA NA', 'a read-only translation request for the interrupt address range'),
-  row('29h', 0x29, false, 'UR NA NA NA NA NA NA NA', 'a request without PASID to FEEx_xxxxh that is no interrupt'),
+  row('29h', NO_INTERRUPT.reason, NO_INTERRUPT.qualified, 'UR NA NA NA NA NA NA NA', NO_INTERRUPT.says),
 ];
 
 /** A request was refused without a fault: nothing is reported, whatever FPD says. */

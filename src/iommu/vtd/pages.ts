@@ -41,10 +41,16 @@ export type PageRequestOutcome = 'queued' | 'fault' | 'overflow' | 'full';
 /**
  * Receives a page request. The last one of a group gets its response here when it does not reach the queue (Table 31).
  *
- * @param admit finds the PASID-table entry of the request, records the fault if there is one, and drops what the IOTLB
- *              may hold of that page (§6.5.3.1); it tells whether the request may be queued
+ * @param admit  finds the PASID-table entry of the request, and records the fault if there is one; it tells whether the
+ *               request may be queued
+ * @param forget drops what caches hold of the page, before software gets to see the request (§6.5.3.1)
  */
-export function receivePageRequest(unit: RegisterUnit, request: PageRequestMessage, admit: () => boolean): PageRequestOutcome {
+export function receivePageRequest(
+  unit: RegisterUnit,
+  request: PageRequestMessage,
+  admit: () => boolean,
+  forget: () => void,
+): PageRequestOutcome {
   const { words } = unit.registers;
   if (!unit.map.can.PRS || !admit()) return refuse(unit, request, 'fault', INVALID_REQUEST);
   if (words[PRS]! & PRO) return refuse(unit, request, 'overflow', SUCCESS);
@@ -55,6 +61,7 @@ export function receivePageRequest(unit: RegisterUnit, request: PageRequestMessa
     setStatus(unit, PRO);
     return refuse(unit, request, 'full', SUCCESS);
   }
+  forget();
   write(unit, request, tail);
   words[PQT] = next;
   setStatus(unit, PPR);

@@ -11,6 +11,7 @@ import type { DeviceTlbRequest } from './register-state.ts';
 
 const BASE = 0x10000;
 const QIE = 1 << 26;
+const TE = 1 << 31;
 const SRTP = 1 << 30;
 const IQE = 0x10;
 const ICE = 0x20;
@@ -24,13 +25,14 @@ function put(unit: RecordingUnit, at: number, bytes: Uint8Array): void {
   unit.memory.writeBytes(BASE + at, 0, bytes);
 }
 
-/** A unit with a queue of 4 KiB at 0x10000, turned on. */
+/** A unit with a queue of 4 KiB at 0x10000; it and translation are on. */
 function queued(about: Parameters<typeof recordingUnit>[0] & { wide?: boolean; TTM?: number } = {}): RecordingUnit {
   const unit = recordingUnit(about);
   writePair(unit, 0x20, (about.TTM ?? 0) << 10, 0);
   writePair(unit, 0x90, BASE | (about.wide ? 0x800 : 0), 0);
   writeWord(unit, 0x18, SRTP);
-  writeWord(unit, 0x18, QIE);
+  writeWord(unit, 0x18, TE);
+  writeWord(unit, 0x18, TE | QIE);
   return unit;
 }
 
@@ -291,11 +293,11 @@ test('clearing IQE without mending anything leaves the queue where it is until t
 test('turning the queue off puts the head to 0, and turning it on goes on to the tail', () => {
   const unit = queued();
   submit(unit, iotlb({ G: 1 }), iotlb({ G: 1 }));
-  writeWord(unit, 0x18, 0);
+  writeWord(unit, 0x18, TE);
   assert.equal(head(unit), 0);
   writeWord(unit, 0x88, 0x10);
   assert.equal(unit.calls.length, 2);
-  writeWord(unit, 0x18, QIE);
+  writeWord(unit, 0x18, TE | QIE);
   assert.deepEqual([head(unit), unit.calls.length], [16, 3]);
 });
 
@@ -326,13 +328,13 @@ test('a wait descriptor waits for devices, and a descriptor for one waits for an
   });
   submit(unit, deviceTlb({ SID: 8 }), deviceTlb({ SID: 9 }), wait({ SW: 1, DATA: 1, ADDR: 0x3000 / 4 }), iotlb({ G: 1 }));
   assert.equal(head(unit), 32);
-  completeDeviceTlb(unit, 9, 1);
+  completeDeviceTlb(unit, 9, 1 << 1, 1);
   assert.deepEqual([head(unit), unit.memory.read32(0x3000, 0)], [32, 0]);
-  completeDeviceTlb(unit, 8, 0);
+  completeDeviceTlb(unit, 8, 1 << 0, 1);
   assert.deepEqual([head(unit), unit.memory.read32(0x3000, 0)], [64, 1]);
   submit(unit, ...Array.from({ length: 40 }, () => deviceTlb({ SID: 8 })));
   assert.equal(head(unit), 64 + 32 * 16);
-  for (let each = 0; each < 40; each++) completeDeviceTlb(unit, 8, tags[2 + each]!);
+  for (let each = 0; each < 40; each++) completeDeviceTlb(unit, 8, 1 << tags[2 + each]!, 1);
   assert.deepEqual([head(unit), fsts(unit), tags.length], [64 + 40 * 16, 0, 42]);
 });
 
@@ -341,7 +343,7 @@ test('a device that does not answer stops the queue with ITE; its wait completes
   writeWord(unit, 0x38, 0);
   submit(unit, deviceTlb({ SID: 9 }), deviceTlb({ SID: 8 }), wait({ SW: 1, DATA: 1, ADDR: 0x3000 / 4 }));
   assert.deepEqual([head(unit), fsts(unit), readWord(unit, 0xb4), unit.messages.length], [32, ITE, 8, 1]);
-  completeDeviceTlb(unit, 9, 0);
+  completeDeviceTlb(unit, 9, 1 << 0, 1);
   assert.equal(unit.memory.read32(0x3000, 0), 0);
   writeWord(unit, 0x34, ITE);
   assert.deepEqual([head(unit), fsts(unit), unit.memory.read32(0x3000, 0)], [48, 0, 1]);
@@ -359,11 +361,39 @@ test('a time-out frees the ITag, and of several the first is named', () => {
 test('a completion that nothing waits for is an error that does not stop the queue', () => {
   const unit = queued({ devices: { invalidate: () => 'pending' } });
   submit(unit, deviceTlb({ SID: 5 }), wait({ FN: 1 }));
-  completeDeviceTlb(unit, 6, 0);
-  completeDeviceTlb(unit, 7, 3);
+  completeDeviceTlb(unit, 6, 1 << 0, 1);
+  completeDeviceTlb(unit, 7, 1 << 3, 1);
   assert.deepEqual([fsts(unit), readWord(unit, 0xb4) >>> 0, head(unit)], [ICE, 0x60000, 16]);
-  completeDeviceTlb(unit, 5, 0);
+  completeDeviceTlb(unit, 5, 1 << 0, 1);
   assert.equal(head(unit), 32);
+});
+
+test('an invalidation is done when as many completions came as the device announced', () => {
+  const unit = queued({ devices: { invalidate: () => 'pending' } });
+  submit(unit, deviceTlb({ SID: 5 }), deviceTlb({ SID: 5 }), wait({ FN: 1 }));
+  completeDeviceTlb(unit, 5, 0b11, 2);
+  assert.equal(head(unit), 32);
+  completeDeviceTlb(unit, 5, 0b10, 2);
+  assert.equal(head(unit), 32);
+  completeDeviceTlb(unit, 5, 0b101, 2);
+  assert.deepEqual([head(unit), fsts(unit)], [48, ICE], 'the valid ITag of the message counts, the other is an error');
+  submit(unit, deviceTlb({ SID: 6 }), wait({ FN: 1 }));
+  for (let each = 0; each < 8; each++) {
+    assert.equal(head(unit), 64);
+    completeDeviceTlb(unit, 6, 1, 0);
+  }
+  assert.equal(head(unit), 80);
+});
+
+test('while translation is off no completion is heard, so an invalidation of a device times out', () => {
+  const unit = queued({ devices: { invalidate: ({ sid }) => (sid === 5 ? 'completed' : 'pending') } });
+  submit(unit, deviceTlb({ SID: 6 }));
+  writeWord(unit, 0x18, QIE);
+  completeDeviceTlb(unit, 6, 1, 1);
+  completeDeviceTlb(unit, 6, 2, 1);
+  assert.deepEqual([fsts(unit), unit.registers.itags[0]], [0, 7]);
+  submit(unit, deviceTlb({ SID: 5 }), wait({ FN: 1 }));
+  assert.deepEqual([fsts(unit), readWord(unit, 0xb4), head(unit)], [ITE, 5, 32]);
 });
 
 test('whoever receives a message may submit more', () => {

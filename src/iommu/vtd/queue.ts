@@ -2,7 +2,7 @@ import { IECTL, raiseEvent } from './events.ts';
 import { FSTS, IQE, ITE, recordCompletionError, recordQueueError, recordTimeOut } from './faultlog.ts';
 import * as formats from './formats-queue.ts';
 import { reservedWords } from './masks.ts';
-import { maskOf, type RegisterUnit, wordOf } from './register-state.ts';
+import { ITAG_COUNT, ITAG_COUNT_SHIFT, ITAG_SID, maskOf, type RegisterUnit, wordOf } from './register-state.ts';
 import { GSTS_REG } from './registers-global.ts';
 import { ICS_REG, IQA_REG, IQERCD_REG, IQH_REG, IQT_REG } from './registers-queue.ts';
 import { ABORT, LEGACY, SCALABLE } from './state.ts';
@@ -214,6 +214,7 @@ function completeWait(unit: RegisterUnit, flags: number, data: number, lo: numbe
   }
 }
 
+/** Sends an Invalidate Request with a free ITag. §4.3. While translation is off its completion is refused (§4.2.1). */
 function invalidateDevice(
   unit: RegisterUnit,
   sid: number,
@@ -223,28 +224,42 @@ function invalidateDevice(
   hi: number,
   S: number,
 ): void {
-  const { itags } = unit.registers;
+  const { registers, devices, active } = unit;
+  const { itags } = registers;
   const ITag = itags.indexOf(0);
   itags[ITag] = sid + 1;
-  const answer = unit.devices.invalidate({ sid, pasid, global, lo, hi, S, ITag });
-  if (answer === 'completed') itags[ITag] = 0;
-  if (answer === 'timed out') timeOutDeviceTlb(unit, ITag);
+  const answer = devices.invalidate({ sid, pasid, global, lo, hi, S, ITag });
+  if (answer === 'pending') return;
+  if (answer === 'completed' && active.TES) itags[ITag] = 0;
+  else timeOutDeviceTlb(unit, ITag);
 }
 
-/** An ATS Invalidate Completion arrived. One that nothing waits for is an Invalidation Completion Error. */
-export function completeDeviceTlb(unit: RegisterUnit, sid: number, ITag: number): void {
+/**
+ * An ATS Invalidate Completion arrived. §4.3. An ITag in it that nothing waits for is an Invalidation Completion Error, after
+ * the valid ones are processed.
+ *
+ * @param vector the ITag Vector: one bit for each ITag
+ * @param count  the Completion Count: how many completions there are for each of them; 0 is 8
+ */
+export function completeDeviceTlb(unit: RegisterUnit, sid: number, vector: number, count: number): void {
   const { itags } = unit.registers;
-  if (!unit.map.can.DT) return;
-  if (itags[ITag] === sid + 1) itags[ITag] = 0;
-  else recordCompletionError(unit, sid);
+  if (!unit.map.can.DT || !unit.active.TES) return;
+  let invalid = false;
+  for (let ITag = 0; ITag < itags.length; ITag++) {
+    if ((vector & (1 << ITag)) === 0) continue;
+    const word = itags[ITag]!;
+    if ((word & ITAG_SID) !== sid + 1) invalid = true;
+    else itags[ITag] = (word >>> ITAG_COUNT_SHIFT) + 1 === (count || 8) ? 0 : word + ITAG_COUNT;
+  }
+  if (invalid) recordCompletionError(unit, sid);
   runQueue(unit);
 }
 
 /** A device did not answer in time: its ITag is free again, and the queue stands until software clears ITE. */
 export function timeOutDeviceTlb(unit: RegisterUnit, ITag: number): void {
   const { itags } = unit.registers;
-  const requester = itags[ITag];
-  if (!requester) return;
+  const requester = itags[ITag]! & ITAG_SID;
+  if (requester === 0) return;
   itags[ITag] = 0;
   recordTimeOut(unit, requester - 1);
 }

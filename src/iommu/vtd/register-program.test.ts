@@ -104,10 +104,11 @@ test('a million random accesses leave a unit in a state that can be, and none of
           unit,
           { sid: next(0x10000), pasid: -1, lo: 0, hi: 0, RDR: 1, WRR: 0, EXR: 0, PMR: 0, LPIG: next(2), PRGI: 1 },
           () => true,
+          () => {},
         );
         break;
       case 6:
-        if (next(2)) completeDeviceTlb(unit, next(0x10000), next(32));
+        if (next(2)) completeDeviceTlb(unit, next(0x10000), value(), next(8));
         else timeOutDeviceTlb(unit, next(32));
         break;
       case 7:

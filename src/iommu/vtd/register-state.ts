@@ -21,6 +21,10 @@ export interface ProtectedRegions {
 
 /** How many device-TLB invalidations may be under way: the ITags of ATS. */
 export const ITAGS = 32;
+/** Bits of an ITag's word: one more than the requester-id, and how many completions came for it (InvCmpCnt). */
+export const ITAG_SID = 0x1ffff;
+export const ITAG_COUNT_SHIFT = 17;
+export const ITAG_COUNT = 1 << ITAG_COUNT_SHIFT;
 
 /** All that the registers of a unit hold. Plain data: a structured clone of it is a snapshot. */
 export interface RegisterState {
@@ -29,7 +33,7 @@ export interface RegisterState {
   readonly regions: ProtectedRegions;
   /** The fault recording register that the next fault goes to. */
   nextFault: number;
-  /** By ITag: one more than the requester-id whose device-TLB invalidation is under way; 0 for a free ITag. */
+  /** By ITag: the device-TLB invalidation that is under way, as `ITAG_SID` and `ITAG_COUNT` say; 0 for a free ITag. */
   readonly itags: Int32Array;
   /** One bit for each PASID that VCMD_REG allocated; empty without ECAP_REG.VCS. */
   readonly pasids: Int32Array;
@@ -59,7 +63,7 @@ export interface DeviceTlbRequest {
   ITag: number;
 }
 
-/** What a device answers to an Invalidate Request; `pending` if it will complete later. */
+/** What a device answers to an Invalidate Request; `pending` if it will complete later (`completeDeviceTlb`). */
 export type DeviceTlbAnswer = 'completed' | 'pending' | 'timed out';
 
 /** A PRG Response. */

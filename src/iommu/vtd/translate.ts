@@ -1,6 +1,6 @@
 import type { Memory } from '../../memory/memory.ts';
 import type { Abilities } from './abilities.ts';
-import { type Caches, type Iotlb, LEVEL_AT, OUT_HI, OUT_LO, SNOOP } from './caches.ts';
+import { type Caches, DOMAIN, type Iotlb, LEVEL_AT, OUT_HI, OUT_LO, PAGE, SNOOP } from './caches.ts';
 import { BLOCKED, numberOf, PAGE_REQUEST, TRANSLATED, TRANSLATION, UNTRANSLATED } from './faults.ts';
 import { ContextEntry, PasidTableEntry, RootEntry, ScalableContextEntry } from './formats.ts';
 import { fieldWords } from './masks.ts';
@@ -170,6 +170,8 @@ export class Translator {
   private pasidWord2 = 0;
   private pasidWord4 = 0;
   private pasidWord5 = 0;
+  /** The PASID whose tables the last page request asks about. */
+  private effective = 0;
 
   constructor(memory: Memory, can: Abilities, active: Active, caches: Caches) {
     this.memory = memory;
@@ -253,7 +255,17 @@ export class Translator {
     if (context !== 0) return context;
     const refused = this.refusedByContext(this.context0, this.context2, pasid);
     if (refused !== 0) return refused;
-    return this.addressSpace(sid, this.context0, this.context1, pasid >= 0 ? pasid : this.context2 & RID_PASID);
+    this.effective = pasid >= 0 ? pasid : this.context2 & RID_PASID;
+    return this.addressSpace(sid, this.context0, this.context1, this.effective);
+  }
+
+  /** Drops what caches hold of a page, for the request that `page` let through last. §6.5.3.1, Table 27. */
+  forgetPage(lo: number, hi: number): void {
+    const { caches } = this;
+    const did = this.pasidWord2 & 0xffff;
+    const type = (this.pasidWord0 >>> 6) & 7;
+    if (type === PGTT.firstStage) caches.invalidatePasidIotlb(PAGE, did, this.effective, lo, hi, 0, 0);
+    else caches.invalidateIotlb(type === PGTT.nested ? DOMAIN : PAGE, did, lo, hi, 0, 0);
   }
 
   private translate(kind: number, sid: number, lo: number, hi: number, access: number, pasid: number): number {

@@ -144,14 +144,15 @@ export class VtdUnit implements RegisterUnit {
 
   /** A page request message of a device. What the unit answers goes to `devices`. VT-d 5.10 §7.4. */
   requestPage(request: PageRequestMessage): PageRequestOutcome {
-    return receivePageRequest(this, request, () => {
-      const { sid, pasid, lo, hi, EXR, PMR } = request;
-      const number = this.active.TES ? this.translator.page(sid, pasid) : BLOCKED;
+    const { sid, pasid, lo, hi, EXR, PMR } = request;
+    const { translator } = this;
+    const admit = () => {
+      const number = this.active.TES ? translator.page(sid, pasid) : BLOCKED;
       const access = (EXR ? EXEC : 0) | (PMR ? PRIV : 0);
       if (number !== 0) this.refused(number, PAGE_REQUEST, sid, lo, hi, access, pasid);
-      else this.caches.iotlb.dropPage(sid, lo, hi, pasid);
       return number === 0;
-    });
+    };
+    return receivePageRequest(this, request, admit, () => translator.forgetPage(lo, hi));
   }
 
   /**
