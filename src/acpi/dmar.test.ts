@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { captures, tellCaptures } from '../../test/captures.ts';
 import { oraclesIn } from '../../test/conformance/acpi.ts';
 import { acpiDmar } from '../../test/conformance/acpi-dmar.ts';
+import { cpuTime } from '../../test/cpu-time.ts';
 import { sharedData } from '../../test/data.ts';
 import { anyValue, roundTrip } from '../../test/entries.ts';
 import { mutationRuns, mutations } from '../../test/mutate.ts';
@@ -204,16 +205,17 @@ test('no bytes make the reader throw or hang, and all that it names lies inside 
   }
 });
 
-test('a hostile table of 64 MiB takes neither long nor much', { timeout: 20_000 }, () => {
-  const bytes = new Uint8Array(64 << 20);
+test('a hostile table of 16 MiB takes neither long nor much', () => {
+  const bytes = new Uint8Array(16 << 20);
   bytes.set(tableOf(good));
   new DataView(bytes.buffer).setUint32(4, bytes.length, true);
   for (let at = 72; at < bytes.length; at += 4) bytes[at + 2] = 4;
-  const before = performance.now();
-  const dmar = readDmar(bytes)!;
-  assert.ok(performance.now() - before < 10_000);
-  assert.ok(dmar.findings.length < 2000);
-  assert.equal(dmar.structures[0]?.type, 'DRHD');
+  const took = cpuTime(() => {
+    const dmar = readDmar(bytes)!;
+    assert.ok(dmar.findings.length < 2000);
+    assert.equal(dmar.structures[0]?.type, 'DRHD');
+  });
+  assert.ok(took < 5000, `${took} ms`);
 });
 
 test('every ACPI structure keeps every value it can hold', () => {

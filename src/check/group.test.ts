@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { capturedHost } from '../../test/captured-host.ts';
 import { attribute, captureNamed, captures, tellCaptures } from '../../test/captures.ts';
+import { cpuTime } from '../../test/cpu-time.ts';
 import { BDF, fn, pictureOf } from '../../test/pictures.ts';
 import { verdictOf } from '../../test/rules.ts';
 import { buildDmar, buildIvrs, type DmarStructureDescription } from '../acpi/index.ts';
@@ -43,13 +44,14 @@ test('a group of thousands is told with its first members and their number', () 
     return fn(`0000:${hex(bus)}:${hex(rest >> 3)}.${rest & 7}`, { driver: 'igbvf' });
   });
   const picture = pictureOf({ functions });
-  const started = performance.now();
-  for (const { bdf } of functions) {
-    const verdict = verdictOf('group-not-viable', picture, bdf);
-    assert.match(verdict.because, /and 3983 more share it/);
-    assert.ok(verdict.seen.length <= 16 && JSON.stringify(verdict).length < 5000);
-  }
-  assert.ok(performance.now() - started < 5000);
+  const took = cpuTime(() => {
+    for (const { bdf } of functions) {
+      const verdict = verdictOf('group-not-viable', picture, bdf);
+      assert.match(verdict.because, /and 3983 more share it/);
+      assert.ok(verdict.seen.length <= 16 && JSON.stringify(verdict).length < 5000);
+    }
+  });
+  assert.ok(took < 5000, `${took} ms`);
 });
 
 test('functions of one slot that share a group go together', () => {
