@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { sharedData } from '../../test/data.ts';
 import { mutationRuns, mutations } from '../../test/mutate.ts';
 import { FaultCollector } from './log-faults.ts';
@@ -126,6 +128,25 @@ test('faults that differ only in their address are one, with the range and the n
     ],
   );
   assert.deepEqual([suppressed, smmu], [37, 1]);
+});
+
+test('what is kept of a log does not keep the pieces that it was read in', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const held = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const [reader, faults] = [new LogReader(), new FaultCollector()];
+  const before = held();
+  for (let n = 0; n < 200; n++) {
+    const request = `DMAR: [DMA Read NO_PASID] Request device [${n.toString(16).padStart(2, '0')}:00.0] fault addr 0x1000`;
+    const piece = `${request} [fault reason 0x06] PTE Read access is not set\n${'x'.repeat(500_000)}\n`;
+    // Text of a file is one string, and not put together.
+    for (const line of reader.push(Buffer.from(piece).toString())) faults.add(line);
+  }
+  assert.ok(held() - before < 20e6, `${held() - before} bytes`);
+  assert.equal(faults.end().faults.length, 200);
 });
 
 test('a mutated log is read to its end', () => {

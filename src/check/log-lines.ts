@@ -85,7 +85,7 @@ export class LogReader {
   }
 
   *#line(): Generator<LogLine> {
-    const line = this.#rest.trimEnd();
+    const line = apart(this.#rest).trimEnd();
     this.#rest = '';
     this.#tooLong = false;
     const next = takeApart(line, ++this.#count);
@@ -99,6 +99,16 @@ export class LogReader {
     this.#last = next;
     if (last !== undefined && last.text !== '') yield { number: last.number, text: last.text };
   }
+}
+
+/**
+ * The same text in a place of its own. A slice of a string keeps all of it, so one line that is kept would keep the piece of the
+ * file that it was read in.
+ */
+function apart(line: string): string {
+  const copy = ` ${line}`;
+  // What was put together is written down in one place when a character of it is looked at.
+  return copy.charCodeAt(0) === 0x20 ? copy.slice(1) : line;
 }
 
 /** The messages of a text that is whole. */

@@ -160,6 +160,17 @@ test('no message takes long, whatever the line', () => {
   }
 });
 
+test('lines that each hold other messages of several problems are told by their closest one, once there are very many', () => {
+  const examples = PROBLEMS.flatMap(({ says }) => says.map(({ example }) => example.slice(0, 200)));
+  const finder = new ProblemFinder();
+  let number = 0;
+  for (const one of examples)
+    for (const other of examples.slice(0, 40)) finder.add({ number: ++number, text: `${one}; ${other}` });
+  const sayings = finder.end();
+  assert.ok(sayings.length > 256 && sayings.length < 256 + examples.length, `${sayings.length}`);
+  assert.ok(sayings.reduce((sum, { count }) => sum + count, 0) > number / 2);
+});
+
 test('mutated messages are recognised or not, and never throw', () => {
   const samples = PROBLEMS.flatMap(({ says }) =>
     says.map(({ example }) => new TextEncoder().encode(`[    1.000000] ${example}\n> ${example}\r\n`)),

@@ -27,6 +27,8 @@ export interface Saying {
 
 /** Line numbers that are kept of each saying. */
 export const LINES = 8;
+/** Combinations of problems in one line that are told apart; beyond them only the closest problem of a line counts. */
+const COMBINATIONS = 256;
 /** Further than this a line is not looked at: a message begins within. */
 const LOOKED_AT = 2048;
 
@@ -103,9 +105,10 @@ export class ProblemFinder {
   add({ number, text }: LogLine): void {
     if (text.startsWith('DMI: ')) this.#guest ??= /QEMU|KVM|Bochs|VMware|VirtualBox|Xen|Virtual Machine/.test(text);
     if (text.startsWith('Hypervisor detected: ')) this.#guest = true;
-    const candidates = candidatesFor(text);
+    let candidates = candidatesFor(text);
     if (candidates.length === 0) return;
-    const key = candidates.map(({ problem, message }) => `${problem.id} ${problem.says.indexOf(message)}`).join(', ');
+    if (this.#sayings.size >= COMBINATIONS && !this.#sayings.has(keyOf(candidates))) candidates = candidates.slice(0, 1);
+    const key = keyOf(candidates);
     const known = this.#sayings.get(key);
     if (known === undefined)
       this.#sayings.set(key, {
@@ -125,6 +128,10 @@ export class ProblemFinder {
   end(): Saying[] {
     return [...this.#sayings.values()];
   }
+}
+
+function keyOf(candidates: readonly Candidate[]): string {
+  return candidates.map(({ problem, message }) => `${problem.id} ${problem.says.indexOf(message)}`).join(', ');
 }
 
 /** Sayings that have the same problems behind them, in the same order. */
