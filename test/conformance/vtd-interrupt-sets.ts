@@ -3,10 +3,10 @@ import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { interruptCondition } from '../../src/iommu/vtd/faults-interrupt.ts';
 import { InterruptEntryCache } from '../../src/iommu/vtd/interrupt-cache.ts';
+import { inInterruptRange } from '../../src/iommu/vtd/interrupt-range.ts';
 import {
   BLOCKED,
   InterruptRemapper,
-  inInterruptRange,
   latchInterruptTable,
   newInterruptRules,
   POSTED,

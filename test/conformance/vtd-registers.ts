@@ -1,4 +1,4 @@
-import { inInterruptRange } from '../../src/iommu/vtd/remap.ts';
+import { inInterruptRange } from '../../src/iommu/vtd/interrupt-range.ts';
 import { READ, WRITE } from '../../src/iommu/vtd/translate.ts';
 import { VtdUnit } from '../../src/iommu/vtd/unit.ts';
 import type { Memory } from '../../src/memory/memory.ts';

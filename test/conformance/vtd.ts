@@ -2,7 +2,7 @@ import { toHex } from '../../src/bits/bytes.ts';
 import { COMPLETER_ABORT, SUCCESS } from '../../src/iommu/vtd/ats.ts';
 import { CACHE_SIZES, NO_CACHES } from '../../src/iommu/vtd/caches.ts';
 import { conditionOf } from '../../src/iommu/vtd/faults.ts';
-import { inInterruptRange } from '../../src/iommu/vtd/remap.ts';
+import { inInterruptRange } from '../../src/iommu/vtd/interrupt-range.ts';
 import { SCALABLE } from '../../src/iommu/vtd/state.ts';
 import { ATOMIC, EXEC, NO_WRITE, PRIV, READ, WRITE, ZERO_LENGTH } from '../../src/iommu/vtd/translate.ts';
 import { VtdUnit } from '../../src/iommu/vtd/unit.ts';

@@ -131,11 +131,6 @@ function newInterruptResult(): InterruptResult {
   return { kind: BLOCKED, reason: 0, index: -1, FPD: 0, message: 0, lo: 0, hi: 0, data: 0, vector: 0, pidLo: 0, pidHi: 0 };
 }
 
-/** Whether an address is in FEEx_xxxxh. VT-d 5.10 §3.15. */
-export function inInterruptRange(lo: number, hi: number): boolean {
-  return hi === 0 && lo >>> 20 === 0xfee;
-}
-
 /**
  * Processes interrupt requests by the rules in force. Nothing is allocated, and explaining a request (`trail`) is the same
  * code as processing it.

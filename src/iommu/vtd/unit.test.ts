@@ -3,8 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import * as m from '../../../test/vtd-machine.ts';
 import { Memory } from '../../memory/memory.ts';
-import { DOMAIN, GLOBAL, NO_CACHES, PAGE, PASID } from './caches.ts';
+import { NO_CACHES } from './caches.ts';
 import { CONDITIONS } from './faults.ts';
+import { DOMAIN, GLOBAL, PAGE, PASID } from './granularity.ts';
 import { ATOMIC, EXEC, NO_WRITE, PRIV, READ, WRITE, ZERO_LENGTH } from './translate.ts';
 import { VtdUnit } from './unit.ts';
 

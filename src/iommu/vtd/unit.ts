@@ -1,6 +1,7 @@
 import type { Memory } from '../../memory/memory.ts';
 import { type Abilities, abilitiesOf, type Deviations } from './abilities.ts';
 import { Completion } from './ats.ts';
+import type { Batch } from './batch.ts';
 import { CACHE_SIZES, type CacheSizes, Caches } from './caches.ts';
 import { recordFault, recordInterruptFault } from './faultlog.ts';
 import { BLOCKED, CONDITIONS, isFault, PAGE_REQUEST, TRANSLATED, TRANSLATION, UNTRANSLATED } from './faults.ts';
@@ -13,8 +14,9 @@ import { mapRegisters, type RegisterMap } from './register-map.ts';
 import { type Devices, newRegisterState, type RegisterState, type RegisterUnit } from './register-state.ts';
 import { FAULT_TYPES } from './registers-fault.ts';
 import { InterruptRemapper, type InterruptResult, type InterruptRules, newInterruptRules } from './remap.ts';
+import { ATOMIC, EXEC, NO_WRITE, PRIV, type Translation, WRITE } from './request.ts';
 import { type Active, newActive } from './state.ts';
-import { ATOMIC, EXEC, NO_WRITE, PRIV, type Translation, Translator, WRITE } from './translate.ts';
+import { Translator } from './translate.ts';
 import type { Trail } from './walk.ts';
 
 /** How a unit is built and what it is connected to. */
@@ -117,6 +119,22 @@ export class VtdUnit implements RegisterUnit {
   }
 
   /**
+   * Memory requests with untranslated addresses, one after the other: each as by `translate`, with its answer in the batch.
+   */
+  translateMany(batch: Batch): void {
+    const { out } = this;
+    const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
+    for (let i = 0; i < length; i++) {
+      const number = this.translate(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
+      condition[i] = number;
+      if (number !== 0) continue;
+      outLo[i] = out.lo;
+      outHi[i] = out.hi;
+      info[i] = out.info;
+    }
+  }
+
+  /**
    * A translation request. The answer is in `completion`.
    *
    * @param access PRIV, EXEC and NO_WRITE
@@ -152,7 +170,7 @@ export class VtdUnit implements RegisterUnit {
       if (number !== 0) this.refused(number, PAGE_REQUEST, sid, lo, hi, access, pasid);
       return number === 0;
     };
-    return receivePageRequest(this, request, admit, () => translator.forgetPage(lo, hi));
+    return receivePageRequest(this, request, admit, () => translator.forgetPage(sid, pasid, lo, hi));
   }
 
   /**

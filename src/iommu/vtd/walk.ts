@@ -1,9 +1,12 @@
 import type { Memory } from '../../memory/memory.ts';
 import type { Abilities } from './abilities.ts';
-import { type Caches, TABLE_HI, TABLE_LO } from './caches.ts';
+import type { AddressSpace } from './address-space.ts';
+import type { Caches } from './caches.ts';
 import { numberOf } from './faults.ts';
 import { FirstStagePage4K, FirstStageTable, SecondStagePage4K } from './formats-paging.ts';
 import { fieldWords } from './masks.ts';
+import { type PagingStructureCache, placeOf, TABLE_AT, TABLE_HI, TABLE_LO } from './paging-structure-cache.ts';
+import { ALL as BOTH, READ, WRITE } from './request.ts';
 
 // Walks of page tables: first-stage, second-stage, and nested, where each address of the first stage is one that the second
 // translates. VT-d 5.10 §3.6, §3.7, §3.8. The code that translates is the code that explains: see `Trail`.
@@ -34,10 +37,6 @@ const SSS_3 = numberOf('SSS.3');
 const SSS_4 = numberOf('SSS.4');
 const SSS_5 = numberOf('SSS.5');
 
-export const READ = 1;
-export const WRITE = 2;
-const BOTH = READ | WRITE;
-
 /** Bits of first-stage entries; the first two words of the flags are the rights that a walk accumulates. */
 const P = fieldWords(FirstStageTable, 'P')[0]!;
 export const RW = fieldWords(FirstStageTable, 'RW')[0]!;
@@ -61,9 +60,6 @@ const ADDRESS_HI = 0xfffff;
 /** The bit of a first-stage paging-structure entry that says whether the second stage lets its table be written. */
 const WRITABLE = 1;
 
-/** Places below this are on the page that all untouched memory shares. */
-const PAGE_WORDS = 1024;
-
 /** A walk reads 5 first-stage entries at most, each after 5 of the second stage, and 5 for the page. */
 const MOST_FLAGS = 35;
 
@@ -84,31 +80,10 @@ function offsetOf(level: number, lo: number, hi: number): number {
 }
 
 /**
- * One request's way through page tables. The fields of the first group say what to walk and are set before; those of the
- * second are the answer. Functions return 0 or the number of a condition, and allocate nothing.
+ * One request's way through the page tables of an address space. The fields of the first group are the answer. Functions return
+ * 0 or the number of a condition, and allocate nothing.
  */
 export class PageWalk {
-  /** Root of the second stage, its levels, and the bits of an upper half that are beyond its width. */
-  ssLo = 0;
-  ssHi = 0;
-  ssLevels = 0;
-  ssBeyond = 0;
-  /** RTADDR_REG.SSIRWE and SSADE, EAFE, whether page walks snoop: 0 or 1. */
-  SSIRWE = 0;
-  SSADE = 0;
-  EAFE = 0;
-  snooped = 0;
-  /** Root of the first stage, a guest-physical address when `nested` is 1, and its levels. */
-  fsLo = 0;
-  fsHi = 0;
-  fsLevels = 0;
-  nested = 0;
-  /** RW when the request may write to read-only pages of the first stage, being privileged; else 0. */
-  writesAnyway = 0;
-  /** Tags of what is cached. */
-  did = 0;
-  pasid = 0;
-
   /** The output address and the level of the page that it is in. */
   lo = 0;
   hi = 0;
@@ -117,7 +92,7 @@ export class PageWalk {
   fsRights = 0;
   /** Rights in the second stage: READ and WRITE. */
   ssRights = 0;
-  /** SNP of the second-stage leaf, 0 or 1. */
+  /** SNP of the second-stage leaf, 0 or not. */
   SNP = 0;
   /** Whether writes need no flag update any more, so that the permission may be cached: 0 or 1. */
   dirty = 0;
@@ -127,25 +102,24 @@ export class PageWalk {
 
   private readonly memory: Memory;
   private readonly can: Abilities;
-  private readonly caches: Caches;
+  private readonly ssCache: PagingStructureCache;
+  private readonly fsCache: PagingStructureCache;
   /** Flags to set once the request is known to go through: where, which, and what forbids it. */
   private flags = 0;
   private readonly flagsAt = new Int32Array(MOST_FLAGS);
   private readonly flagsToSet = new Int32Array(MOST_FLAGS);
   private readonly flagsFault = new Int32Array(MOST_FLAGS);
 
-  constructor(memory: Memory, can: Abilities, caches: Caches) {
+  constructor(memory: Memory, can: Abilities, { firstStage, secondStage }: Caches) {
     this.memory = memory;
     this.can = can;
-    this.caches = caches;
+    this.fsCache = firstStage;
+    this.ssCache = secondStage;
   }
 
   /** Before each request. */
   begin(): void {
     this.flags = 0;
-    this.fsRights = FS_RIGHTS;
-    this.ssRights = BOTH;
-    this.SNP = 0;
     this.dirty = 1;
   }
 
@@ -155,53 +129,52 @@ export class PageWalk {
    * @param writes whether the page is written to, for its dirty flag
    * @param needs  rights whose lack comes before reserved bits of the same entry: then 0 is returned and `ssRights` lacks them
    */
-  secondStage(lo: number, hi: number, writes: boolean, needs: number): number {
-    const { memory, can, caches, trail } = this;
-    const cache = caches.secondStage;
-    const root = (this.ssHi << 20) | (this.ssLo >>> 12);
-    let level = this.ssLevels;
-    let tableLo = this.ssLo;
-    let tableHi = this.ssHi;
-    let rights = BOTH;
+  secondStage(space: AddressSpace, lo: number, hi: number, writes: boolean, needs: number): number {
+    const { memory, can, ssCache: cache, trail } = this;
+    let level = space.ssLevels;
+    let tableLo = space.ssLo;
+    let tableHi = space.ssHi;
     let tableAt = -1;
-    if (cache.size !== 0)
+    let rights = BOTH;
+    if (cache.size !== 0) {
+      cache.settle(memory);
       // §6.2.7: the entry nearest to the page first.
       for (let held = 2; held <= level; held++) {
-        const at = cache.find(held, this.did, 0, root, lo, hi);
+        const at = cache.find(held, space.ssNumber, lo, hi);
         if (at < 0) continue;
         const word = cache.words[at + TABLE_LO]!;
         tableLo = word & ~0xfff;
         tableHi = cache.words[at + TABLE_HI]!;
-        tableAt = cache.place(at, memory.generation);
+        tableAt = cache.words[at + TABLE_AT]!;
         rights = word & BOTH;
         level = held - 1;
         break;
       }
+    }
     for (; ; level--) {
       const offset = offsetOf(level, lo, hi);
       if (trail !== undefined) trail.push([SS_KIND[level]!, tableLo | offset, tableHi]);
       const at = tableAt >= 0 ? tableAt + (offset >>> 2) : memory.locate(tableLo | offset, tableHi);
-      if (at < 0) return level === this.ssLevels ? SSS_4 : SSS_1;
+      if (at < 0) return level === space.ssLevels ? SSS_4 : SSS_1;
       const word = memory.words[at]!;
       const high = memory.words[at + 1]!;
-      const granted = this.SSIRWE ? (high >>> IR_SHIFT) & BOTH : word & BOTH;
+      const granted = space.SSIRWE ? (high >>> IR_SHIFT) & BOTH : word & BOTH;
       this.ssRights = rights &= granted;
       if (granted === 0) return SSS_2;
       const leaf = level === 1 || (level <= 3 && (word & PS) !== 0);
       const reserved = leaf ? can.ssPageLo[level]! : can.ssTableLo[level]!;
-      if ((word & reserved) | (high & (this.SSIRWE ? can.addressReserved : can.ssReservedHi)))
-        return (rights & needs) === needs ? SSS_3 : 0;
-      if (this.SSADE) {
+      if ((word & reserved) | (high & space.ssReservedHi)) return (rights & needs) === needs ? SSS_3 : 0;
+      if (space.SSADE) {
         const wanted = leaf && writes && rights & WRITE ? SS_A | SS_D : SS_A;
-        if (wanted & ~word) this.later(at, wanted, this.snooped ? 0 : SSS_5);
+        if (wanted & ~word) this.later(at, wanted, space.snooped ? 0 : SSS_5);
       }
       if (leaf) {
-        if (this.SSADE && !writes && (word & SS_D) === 0) this.dirty = 0;
+        if (space.SSADE && !writes && (word & SS_D) === 0) this.dirty = 0;
         const mask = PAGE_MASK[level]!;
         this.lo = (word & ~mask) | (lo & mask);
         this.hi = high & ADDRESS_HI;
         this.level = level;
-        this.SNP = (word & SNP) === 0 ? 0 : 1;
+        this.SNP = word & SNP;
         return 0;
       }
       tableLo = word & ~0xfff;
@@ -209,81 +182,78 @@ export class PageWalk {
       tableAt = -1;
       // An entry is remembered once its flags are set.
       if (cache.size !== 0 && this.flags === 0) {
-        const place = memory.locate(tableLo, tableHi);
-        tableAt = place < PAGE_WORDS ? -1 : place;
-        cache.put(level, this.did, 0, root, lo, hi, tableLo | rights, tableHi, tableAt, memory.generation);
+        tableAt = placeOf(memory, tableLo, tableHi);
+        cache.put(level, space.ssNumber, lo, hi, tableLo | rights, tableHi, tableAt);
       }
     }
   }
 
   /**
-   * First-stage translation, nested when `this.nested` is 1. §3.6, §3.8. The address is canonical. Leaves the output of the
+   * First-stage translation, of nested address spaces as well. §3.6, §3.8. The address is canonical. Leaves the output of the
    * first stage, which is guest-physical when nested.
    *
    * @param writes whether the page is written to, for its dirty flag
+   * @param writesAnyway RW when the request may write to read-only pages, being privileged; else 0
    */
-  firstStage(lo: number, hi: number, writes: boolean): number {
-    const { memory, can, caches, trail, nested } = this;
-    const cache = caches.firstStage;
-    const { did, pasid } = this;
-    // Of both stages when nested.
-    const root =
-      (this.fsHi << 20) ^ (this.fsLo >>> 12) ^ (nested ? Math.imul((this.ssHi << 20) ^ (this.ssLo >>> 12), 0x9e3779b1) : 0);
-    let level = this.fsLevels;
-    let tableLo = this.fsLo;
-    let tableHi = this.fsHi;
+  firstStage(space: AddressSpace, lo: number, hi: number, writes: boolean, writesAnyway: number): number {
+    const { memory, can, fsCache: cache, trail } = this;
+    const { nested, snooped } = space;
+    let level = space.fsLevels;
+    let tableLo = space.fsLo;
+    let tableHi = space.fsHi;
+    let tableAt = -1;
     let rights = FS_RIGHTS;
     // Whether the address of the table is guest-physical still; else, whether it may be written.
     let guest = nested;
     let writable = WRITABLE;
-    let tableAt = -1;
-    if (cache.size !== 0)
+    if (cache.size !== 0) {
+      cache.settle(memory);
       for (let held = 2; held <= level; held++) {
-        const at = cache.find(held, did, pasid, root, lo, hi);
+        const at = cache.find(held, space.fsNumber, lo, hi);
         if (at < 0) continue;
         const word = cache.words[at + TABLE_LO]!;
         tableLo = word & ~0xfff;
         tableHi = cache.words[at + TABLE_HI]!;
-        tableAt = cache.place(at, memory.generation);
+        tableAt = cache.words[at + TABLE_AT]!;
         rights = word & FS_RIGHTS;
         writable = word & WRITABLE;
         guest = 0;
         level = held - 1;
         break;
       }
+    }
     for (; ; level--) {
       const offset = offsetOf(level, lo, hi);
       if (guest) {
         // With SSADE a read of a table counts as a write of its page: §3.8.1.
-        const fault = this.secondStage(tableLo | offset, tableHi, this.SSADE !== 0, 0);
+        const fault = this.secondStage(space, tableLo | offset, tableHi, space.SSADE !== 0, 0);
         if (fault !== 0) return fault;
         if (this.ssRights === 0) return SSS_2;
-        const needed = this.SSADE ? BOTH : READ;
-        if ((this.ssRights & needed) !== needed) return level === this.fsLevels ? SFS_6 : SFS_7;
+        const needed = space.SSADE ? BOTH : READ;
+        if ((this.ssRights & needed) !== needed) return level === space.fsLevels ? SFS_6 : SFS_7;
         writable = this.ssRights === BOTH ? WRITABLE : 0;
         tableLo = this.lo & ~0xfff;
         tableHi = this.hi;
       }
       if (cache.size !== 0 && tableAt < 0) {
-        const place = memory.locate(tableLo, tableHi);
-        tableAt = place < PAGE_WORDS ? -1 : place;
+        tableAt = placeOf(memory, tableLo, tableHi);
         // The entry above led here: with the host address of the table, as §6.2.5 has it, and once flags are set.
-        if (level < this.fsLevels && this.flags === 0)
-          cache.put(level + 1, did, pasid, root, lo, hi, tableLo | rights | writable, tableHi, tableAt, memory.generation);
+        if (level < space.fsLevels && this.flags === 0)
+          cache.put(level + 1, space.fsNumber, lo, hi, tableLo | rights | writable, tableHi, tableAt);
       }
       if (trail !== undefined) trail.push([FS_KIND[level]!, tableLo | offset, tableHi]);
       const at = tableAt >= 0 ? tableAt + (offset >>> 2) : memory.locate(tableLo | offset, tableHi);
-      if (at < 0) return level === this.fsLevels ? SFS_4 : SFS_1;
+      if (at < 0) return level === space.fsLevels ? SFS_4 : SFS_1;
       const word = memory.words[at]!;
       const high = memory.words[at + 1]!;
       if ((word & P) === 0) return SFS_2;
       const leaf = level === 1 || (level <= 3 && (word & PS) !== 0);
       const reserved = leaf ? can.fsPageLo[level]! : can.fsTableLo[level]!;
       if ((word & reserved) | (high & can.addressReserved)) return SFS_3;
-      if (nested && high & ADDRESS_HI & this.ssBeyond) return SFS_5;
+      if (nested && high & ADDRESS_HI & space.ssBeyond) return SFS_5;
       rights &= word;
-      const wanted = A | (this.EAFE ? EA : 0) | (leaf && writes && (rights | this.writesAnyway) & RW ? D : 0);
-      if (wanted & ~word) this.later(at, wanted, this.snooped ? (writable ? 0 : SFS_8) : SFS_9);
+      const wanted = A | (space.EAFE ? EA : 0) | (leaf && writes && (rights | writesAnyway) & RW ? D : 0);
+      if (wanted & ~word) this.later(at, wanted, snooped ? (writable ? 0 : SFS_8) : SFS_9);
       if (leaf) {
         if (!writes && (word & D) === 0) this.dirty = 0;
         const mask = PAGE_MASK[level]!;

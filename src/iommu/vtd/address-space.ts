@@ -1,0 +1,92 @@
+/** Types of translation, as PGTT has them. Legacy mode has the second and the last. */
+export const FIRST_STAGE = 1;
+export const SECOND_STAGE = 2;
+export const NESTED = 3;
+export const PASS_THROUGH = 4;
+
+/**
+ * What is walked for requests of one requester, with one PASID or without: all that its context entry and PASID-table entry
+ * say, decoded. Flags are 0 or 1.
+ */
+export class AddressSpace {
+  type = 0;
+  did = 0;
+  /** The PASID whose tables these are: RID_PASID for requests without one. */
+  pasid = 0;
+  /** Whether FPD is set in one of the entries: 0, or not. */
+  FPD = 0;
+  /** Legacy mode: whether TT allows translation requests and translated ones. */
+  deviceTlb = 0;
+  /** Whether requests without PASID are privileged; whether privileged ones are let through. */
+  RID_PRIV = 0;
+  SRE = 0;
+  PGSNP = 0;
+
+  /** Root of the second stage, its levels (0 for none), and the bits of an upper half that are beyond its width. */
+  ssLo = 0;
+  ssHi = 0;
+  ssLevels = 0;
+  ssBeyond = 0;
+  /** IR and IW count in place of R and W; the bits of an upper half of an entry that are reserved for it. */
+  SSIRWE = 0;
+  ssReservedHi = 0;
+  SSADE = 0;
+  /** Root of the first stage, a guest-physical address when it is nested, and its levels (0 for none). */
+  fsLo = 0;
+  fsHi = 0;
+  fsLevels = 0;
+  nested = 0;
+  EAFE = 0;
+  WPE = 0;
+  /** Whether page walks snoop, so that they can set flags. */
+  snooped = 0;
+
+  /** By these the paging-structure caches know the tables: see `Caches.number`. */
+  ssNumber = 0;
+  fsNumber = 0;
+
+  /** What the address space was found by, and when. */
+  sid = -1;
+  requestPasid = -1;
+  mode = 0;
+  since = -1;
+}
+
+/** A power of two. */
+const SPACES = 64;
+
+/**
+ * Address spaces that are decoded, by requester and PASID. Each is made of entries that the context cache and the PASID cache
+ * hold, and is forgotten with any change of these: it is no cache of its own, and no part of a snapshot.
+ */
+export class AddressSpaces {
+  private readonly spaces: readonly AddressSpace[] = Array.from({ length: SPACES }, () => new AddressSpace());
+  private changes = 0;
+
+  /** The place of an address space, whatever is there. @param pasid of the request, -1 for none */
+  place(sid: number, pasid: number): AddressSpace {
+    return this.spaces[(sid ^ (sid >>> 8) ^ pasid) & (SPACES - 1)]!;
+  }
+
+  /** Whether that place has this address space. @param mode how the tables of requesters were read */
+  has(space: AddressSpace, sid: number, pasid: number, mode: number): boolean {
+    return space.sid === sid && space.requestPasid === pasid && space.mode === mode && space.since === this.changes;
+  }
+
+  /** Holds nothing there, so that it can be written to. */
+  release(space: AddressSpace): void {
+    space.sid = -1;
+  }
+
+  /** Holds what was decoded there. */
+  hold(space: AddressSpace, sid: number, pasid: number, mode: number): void {
+    space.sid = sid;
+    space.requestPasid = pasid;
+    space.mode = mode;
+    space.since = this.changes;
+  }
+
+  forget(): void {
+    this.changes++;
+  }
+}

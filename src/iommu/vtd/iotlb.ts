@@ -1,0 +1,116 @@
+import { type AddressSpace, FIRST_STAGE, NESTED } from './address-space.ts';
+import { CacheTable, inRange } from './cache-table.ts';
+import { DOMAIN, GLOBAL, PASID } from './granularity.ts';
+import { PRIV } from './request.ts';
+
+/** Bits of an access that an entry has to have; execution and zero length it never has. */
+const NEEDED = 0b10111;
+
+/** Words of an entry; the first is the page. */
+const KEY_HI = 1;
+const KEY_PASID = 2;
+export const OUT_LO = 3;
+export const OUT_HI = 4;
+const DID_PGTT = 5;
+const EFFECTIVE_PASID = 6;
+const STRIDE_BITS = 3;
+
+/**
+ * Translations by requester, PASID and page. Larger pages are held as the 4-KByte pieces that were asked for, as §6.2.4.1
+ * allows. A request with PASID has entries for each privilege; one without has its own, which know the PASID they stand for.
+ * Each page has one place: looking for the right one of several costs more than the walks it saves.
+ */
+export class Iotlb extends CacheTable {
+  constructor(size: number) {
+    super(size, 1 << STRIDE_BITS);
+  }
+
+  /**
+   * Where in `words` the entry for a request is, or -1 when there is none that grants it.
+   *
+   * @param access as of a request: what it needs, and whether it is privileged
+   * @param pasid  -1 for none
+   */
+  find(sid: number, lo: number, hi: number, access: number, pasid: number): number {
+    const { words } = this;
+    const at = this.slot(sid, lo, hi, pasid);
+    const other =
+      (words[at]! ^ pageKey(sid, lo, access, pasid)) |
+      (words[at + KEY_HI]! ^ hi) |
+      (words[at + KEY_PASID]! ^ spaceKey(sid, pasid));
+    return (other | (~words[at + OUT_LO]! & access & NEEDED)) === 0 ? at : -1;
+  }
+
+  /**
+   * Holds a translation.
+   *
+   * @param outLo  low half of the output address, with `info` in its low 12 bits
+   * @param space  what was walked
+   */
+  put(
+    sid: number,
+    lo: number,
+    hi: number,
+    access: number,
+    pasid: number,
+    outLo: number,
+    outHi: number,
+    space: AddressSpace,
+  ): void {
+    if (this.size === 0) return;
+    const { words } = this;
+    const at = this.slot(sid, lo, hi, pasid);
+    words[at] = pageKey(sid, lo, access, pasid);
+    words[at + KEY_HI] = hi;
+    words[at + KEY_PASID] = spaceKey(sid, pasid);
+    words[at + OUT_LO] = outLo;
+    words[at + OUT_HI] = outHi;
+    words[at + DID_PGTT] = space.did | (space.type << 16);
+    words[at + EFFECTIVE_PASID] = space.pasid;
+  }
+
+  /** VT-d 5.10 §6.5.2.3, Table 23: an address selects second-stage, pass-through and legacy entries; others go by domain. */
+  invalidate(granularity: number, did: number, lo: number, hi: number, am: number): void {
+    if (granularity === GLOBAL) return this.flush();
+    this.drop((at) => {
+      const made = this.words[at + DID_PGTT]!;
+      if ((made & 0xffff) !== did) return false;
+      return granularity === DOMAIN || isFirstStage(made) || this.covers(at, lo, hi, am);
+    });
+  }
+
+  /** VT-d 5.10 §6.5.2.4, Table 24. */
+  invalidatePasid(granularity: number, did: number, pasid: number, lo: number, hi: number, am: number): void {
+    this.drop((at) => {
+      const made = this.words[at + DID_PGTT]!;
+      if ((made & 0xffff) !== did || this.words[at + EFFECTIVE_PASID] !== pasid) return false;
+      return granularity === PASID || (isFirstStage(made) && this.covers(at, lo, hi, am));
+    });
+  }
+
+  private covers(at: number, lo: number, hi: number, am: number): boolean {
+    return inRange(this.words[at]!, this.words[at + KEY_HI]!, 12, lo, hi, am);
+  }
+
+  private slot(sid: number, lo: number, hi: number, pasid: number): number {
+    // Each requester has its pages elsewhere: drivers hand out the same addresses.
+    const space = Math.imul(sid ^ (pasid << 16) ^ (pasid >>> 16), 0x9e3779b1) >>> 16;
+    const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ space;
+    return (hash & this.mask) << STRIDE_BITS;
+  }
+}
+
+/** The page, with bits 7:0 of the requester, whether there is a PASID and how privileged it is. Never 0. */
+function pageKey(sid: number, lo: number, access: number, pasid: number): number {
+  const space = pasid < 0 ? 1 : 3 | ((access & PRIV) >>> 1);
+  return (lo & ~0xfff) | ((sid & 0xff) << 4) | space;
+}
+
+function spaceKey(sid: number, pasid: number): number {
+  return (pasid & 0xfffff) | ((sid >>> 8) << 20);
+}
+
+function isFirstStage(made: number): boolean {
+  const pgtt = made >>> 16;
+  return pgtt === FIRST_STAGE || pgtt === NESTED;
+}
