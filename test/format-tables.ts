@@ -4,6 +4,7 @@ import { INTERRUPT_CONDITIONS } from '../src/iommu/vtd/faults-interrupt.ts';
 import * as formats from '../src/iommu/vtd/formats.ts';
 import * as interruptFormats from '../src/iommu/vtd/formats-interrupt.ts';
 import * as pagingFormats from '../src/iommu/vtd/formats-paging.ts';
+import * as permissionFormats from '../src/iommu/vtd/formats-permission.ts';
 import * as queueFormats from '../src/iommu/vtd/formats-queue.ts';
 import { REGISTERS, type RegisterInfo } from '../src/iommu/vtd/register-map.ts';
 
@@ -107,7 +108,7 @@ function interruptConditionTable(): string[] {
 /** What each file of docs/tables has to hold, by its name. */
 export function tables(): ReadonlyMap<string, string> {
   const page = (title: string, lines: string[]): string => `# ${title}\n\n${NOTICE}\n\n${lines.join('\n').trimEnd()}\n`;
-  const structures = [formats, pagingFormats].flatMap(entriesOf);
+  const structures = [formats, pagingFormats, permissionFormats].flatMap(entriesOf);
   return new Map([
     ['vtd-registers.md', page('VT-d registers', REGISTERS.flatMap(registerTable))],
     ['vtd-faults.md', page('VT-d fault conditions', [...conditionTable(), ...interruptConditionTable()])],

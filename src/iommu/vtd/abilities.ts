@@ -16,6 +16,7 @@ import {
   SecondStagePage4K,
   SecondStageTable,
 } from './formats-paging.ts';
+import { HptL1Entry, HptL2Entry, HptL3Entry, HptL4Entry } from './formats-permission.ts';
 import { fieldWords, reservedWords } from './masks.ts';
 import { addressWidths, CAP_REG, ECAP_REG, registerView } from './registers.ts';
 
@@ -75,8 +76,7 @@ export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel)
   unlessContext(ext.DT, 'DTE');
   unlessContext(ext.PASID, 'PASIDE');
   unlessContext(ext.PRS, 'PRE');
-  // There are no host permission tables, so a context entry that relies on them lets nothing through.
-  unlessContext(0, 'HPTE');
+  unlessContext(ext.HPTS, 'HPTE');
   unlessContext(ext.PTRS, 'EPTR');
   unlessContext(ext.RPS, 'RID_PASID');
   unlessContext(ext.RPRIVS, 'RID_PRIV');
@@ -117,6 +117,11 @@ export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel)
   /** Bits 51:HAW of an entry, in its high word. */
   const addressReserved = beyondHaw & 0xfffff;
 
+  /** Entries of host permission tables by level, 1 to 4. */
+  const hptReserved = [HptL1Entry, HptL1Entry, HptL2Entry, HptL3Entry, HptL4Entry].map(reservedWords);
+  for (const reserved of hptReserved.slice(2)) reserved[3]! |= addressReserved;
+  if (!ext.HPT1GPS) hptReserved[3]![0] = -1;
+
   const widths = addressWidths(can.SAGAW);
   return {
     major: (ver >>> 4) & 0xf,
@@ -144,7 +149,6 @@ export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel)
     PTRS: ext.PTRS,
     SSIRWS: ext.SSIRWS,
     IR: ext.IR,
-    HPTS: ext.HPTS,
     /** Which values of an AW field this unit has: bit 1 for 39 bits, 2 for 48, 3 for 57. */
     widths: can.SAGAW & 0b1110,
     /** By AW: bits of the upper half of an address that is beyond the least of MGAW and the width. */
@@ -164,6 +168,7 @@ export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel)
     ssTableLo: Int32Array.of(0, ssTable, ssTable, ssTable, ssTable | PS, ssTable | PS),
     ssPageLo: Int32Array.of(0, ssPage[0]!, ssPage[1]!, ssPage[2]!, 0, 0),
     addressReserved,
+    hptReserved,
     /** The same of a second-stage entry while IW does not count. */
     ssReservedHi: addressReserved | fieldWords(SecondStageTable, 'IW')[1]!,
   };

@@ -41,6 +41,12 @@ export class AddressSpace {
   /** Whether page walks snoop, so that they can set flags. */
   snooped = 0;
 
+  /** The host permission table: its root, HPTSZ and HPTDID. */
+  hptLo = 0;
+  hptHi = 0;
+  HPTSZ = 0;
+  HPTDID = 0;
+
   /** By these the paging-structure caches know the tables: see `Caches.number`. */
   ssNumber = 0;
   fsNumber = 0;

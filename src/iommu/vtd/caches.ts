@@ -2,6 +2,7 @@ import { type AddressSpace, AddressSpaces, NESTED } from './address-space.ts';
 import type { CacheTable } from './cache-table.ts';
 import { ContextCache } from './context-cache.ts';
 import { DOMAIN, GLOBAL, PASID } from './granularity.ts';
+import { HostPermissionCache } from './host-permission-cache.ts';
 import { Iotlb } from './iotlb.ts';
 import { PagingStructureCache } from './paging-structure-cache.ts';
 import { PasidCache } from './pasid-cache.ts';
@@ -16,6 +17,8 @@ export interface CacheSizes {
   /** Paging structures: first-stage (and nested), second-stage. */
   readonly firstStage: number;
   readonly secondStage: number;
+  /** Permissions of host physical pages. */
+  readonly hostPermission: number;
   /** Interrupt entries. */
   readonly interrupt: number;
 }
@@ -26,9 +29,18 @@ export const CACHE_SIZES: CacheSizes = {
   iotlb: 2048,
   firstStage: 1024,
   secondStage: 4096,
+  hostPermission: 256,
   interrupt: 256,
 };
-export const NO_CACHES: CacheSizes = { context: 0, pasid: 0, iotlb: 0, firstStage: 0, secondStage: 0, interrupt: 0 };
+export const NO_CACHES: CacheSizes = {
+  context: 0,
+  pasid: 0,
+  iotlb: 0,
+  firstStage: 0,
+  secondStage: 0,
+  hostPermission: 0,
+  interrupt: 0,
+};
 
 /** All translation caches of a unit. */
 export class Caches {
@@ -37,6 +49,7 @@ export class Caches {
   readonly iotlb: Iotlb;
   readonly firstStage: PagingStructureCache;
   readonly secondStage: PagingStructureCache;
+  readonly hostPermission: HostPermissionCache;
   /** What was made of entries of the first two. */
   readonly spaces: AddressSpaces = new AddressSpaces();
 
@@ -46,6 +59,7 @@ export class Caches {
     this.iotlb = new Iotlb(sizes.iotlb);
     this.firstStage = new PagingStructureCache(sizes.firstStage);
     this.secondStage = new PagingStructureCache(sizes.secondStage);
+    this.hostPermission = new HostPermissionCache(sizes.hostPermission);
   }
 
   /** Gives the tables of an address space the numbers by which paging structures are held. */
@@ -128,6 +142,11 @@ export class Caches {
     else if (!ih) this.firstStage.invalidateRange(did, pasid, lo, hi, am);
   }
 
+  /** HPT cache invalidation. VT-d 5.10 §6.5.2.7. @param ih 0 to 3: up to which level, less 1 */
+  invalidateHostPermissions(granularity: number, did: number, lo: number, hi: number, am: number, ih: number): void {
+    this.hostPermission.invalidate(granularity, did, lo, hi, am, ih);
+  }
+
   /** The content of every cache, in a fixed order. */
   snapshot(): Int32Array[] {
     return this.held().map((words) => words.slice());
@@ -151,6 +170,6 @@ export class Caches {
   }
 
   private all(): CacheTable[] {
-    return [this.context, this.pasid, this.iotlb, this.firstStage, this.secondStage];
+    return [this.context, this.pasid, this.iotlb, this.firstStage, this.secondStage, this.hostPermission];
   }
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as m from '../../../test/vtd-machine.ts';
 import { COMPLETER_ABORT, SUCCESS, UNSUPPORTED_REQUEST } from './ats.ts';
 import { CONDITIONS, conditionOf } from './faults.ts';
-import { ATOMIC, EXEC, NO_WRITE, PRIV, READ, WRITE } from './translate.ts';
+import { ATOMIC, EXEC, NO_WRITE, PRIV, READ, WRITE, ZERO_LENGTH } from './translate.ts';
 
 const { Machine, FIRST_STAGE, SECOND_STAGE, NESTED, PASS_THROUGH } = m;
 type M = m.Machine;
@@ -44,6 +44,25 @@ const first = { mode: FIRST_STAGE };
 const second = { mode: SECOND_STAGE };
 const nested = { mode: NESTED };
 const FEE = 0xfee00000;
+/** Translated requests are checked by a host permission table: three levels lead to one that permits all of 128 KiB. */
+const HPT = { L4: 0x30000, L3: 0x31000, L2: 0x32000, L1: 0x33000 };
+const checked = {
+  ...second,
+  kind: 'translated' as const,
+  address: 0x20000,
+  config: { ecap: m.ECAP | (1n << 55n) | (1n << 59n) },
+};
+const permitted =
+  (...spoils: ((machine: M) => void)[]) =>
+  (machine: M) => {
+    machine.flip(m.CONTEXT, 1n << 5n); // HPTE
+    for (const entry of [m.PASIDS, m.PASID_ENTRY]) machine.write(entry + 32, BigInt(HPT.L4), 0n);
+    machine.write(HPT.L4, 0n, BigInt(HPT.L3) | 1n);
+    machine.write(HPT.L3, 0n, BigInt(HPT.L2) | 1n);
+    machine.write(HPT.L2, 0n, BigInt(HPT.L1) | 1n);
+    machine.write(HPT.L1 + 16, 0x3333333333333333n, 0x3333333333333333n);
+    for (const spoil of spoils) spoil(machine);
+  };
 
 const PROVOCATIONS: readonly Provocation[] = [
   { code: 'LRT.1', ...legacy, spoil: (machine) => machine.program(NO) },
@@ -99,6 +118,7 @@ const PROVOCATIONS: readonly Provocation[] = [
   { code: 'SPT.4.4', ...nested, config: { haw: 52 }, spoil: flip(Q2, 1n << 50n) },
   { code: 'SPT.5', ...second, access: READ | EXEC, pasid: m.ONE },
   { code: 'SPT.6', ...second, spoil: flip(m.PASID_ENTRY + 16, 1n), access: READ | PRIV, pasid: m.ONE },
+  { code: 'SPT.9', ...checked, config: { ...checked.config, haw: 52 }, spoil: permitted(), address: 2 ** 49 },
   { code: 'SFS.1', ...first, spoil: set(m.FS3, NO | 7n) },
   { code: 'SFS.2', ...first, spoil: set(m.FS3, 0n) },
   { code: 'SFS.3', ...first, spoil: flip(m.FS4, 1n << 7n) },
@@ -124,6 +144,12 @@ const PROVOCATIONS: readonly Provocation[] = [
   { code: 'SGN.8.2', ...second, kind: 'translation', address: 0xc0000000 },
   { code: 'SGN.8.3', ...second, kind: 'translated', address: FEE },
   { code: 'SGN.10', ...second, config: { ecap: m.ECAP & ~(0x1fn << 35n) }, pasid: m.ONE },
+  { code: 'HPT.1', ...checked, spoil: permitted(set(HPT.L2 + 8, NO | 1n)) },
+  { code: 'HPT.2', ...checked, spoil: permitted(flip(HPT.L2 + 8, 2n)) },
+  { code: 'HPT.3', ...checked, spoil: permitted(set(m.PASIDS + 32, NO)) },
+  { code: 'HPT.4', ...checked, spoil: permitted(set(HPT.L3 + 8, 0n)), access: READ | ZERO_LENGTH },
+  { code: 'HPT.5', ...checked, spoil: permitted(flip(HPT.L1 + 16, 2n)), access: WRITE },
+  { code: 'HPT.6', ...checked, spoil: permitted(flip(HPT.L1 + 16, 1n)) },
   { code: 'S.1', ...second, kind: 'translation', address: FEE },
   { code: 'S.2', ...second, kind: 'translation', address: FEE, access: NO_WRITE },
   { code: '29h', ...second, address: FEE },
@@ -133,8 +159,6 @@ const PROVOCATIONS: readonly Provocation[] = [
 const NEVER: Readonly<Record<string, string>> = {
   'SFS.10': 'a flag of an entry that was just read can be written: memory has no parts that are only read',
   'SSS.6': 'as SFS.10',
-  'SPT.9': 'there are no host permission tables: HPTE is reserved, so that a context entry with it is SCT.3',
-  ...Object.fromEntries(['HPT.1', 'HPT.2', 'HPT.3', 'HPT.4', 'HPT.5', 'HPT.6'].map((code) => [code, 'as SPT.9'])),
 };
 
 function provoke({ mode, config = {}, spoil, kind, address = m.IOVA, access, pasid = -1 }: Provocation) {

@@ -134,10 +134,11 @@ test('SRTP drops the caches when ESRTPS says so, and turning translation off doe
     ['invalidateContextCache', 1, 0, 0, 0],
     ['invalidatePasidCache', 3, 0, 0],
     ['invalidateIotlb', 1, 0, 0, 0, 0, 0],
+    ['invalidateHostPermissions', 1, 0, 0, 0, 0, 0],
   ]);
   writeWord(unit, 0x18, TE);
   writeWord(unit, 0x18, 0);
-  assert.equal(unit.calls.length, 6);
+  assert.equal(unit.calls.length, 8);
   const legacy = recordingUnit({ ecap: ECAP & ~(1n << 43n) });
   writeWord(legacy, 0x18, TE);
   writeWord(legacy, 0x18, 0);

@@ -1,6 +1,6 @@
 import { dropPending, FECTL, IECTL, PECTL, sendPending } from './events.ts';
 import { FSTS, faultStatusCleared } from './faultlog.ts';
-import { ContextCacheInvalidate, IotlbInvalidate, PasidCacheInvalidate } from './formats-queue.ts';
+import { ContextCacheInvalidate, HptCacheInvalidate, IotlbInvalidate, PasidCacheInvalidate } from './formats-queue.ts';
 import { CCMD, contextCommand, iotlbCommand } from './invalidate.ts';
 import { PRS } from './pages.ts';
 import { ICS, IQH, IQT, runQueue } from './queue.ts';
@@ -146,6 +146,7 @@ function dropDmaCaches({ caches }: RegisterUnit): void {
   caches.invalidateContextCache(ContextCacheInvalidate.values.G.global, 0, 0, 0);
   caches.invalidatePasidCache(PasidCacheInvalidate.values.G.global, 0, 0);
   caches.invalidateIotlb(IotlbInvalidate.values.G.global, 0, 0, 0, 0, 0);
+  caches.invalidateHostPermissions(HptCacheInvalidate.values.G.global, 0, 0, 0, 0, 0);
 }
 
 /** PMEN_REG was written: the regions are taken over when protection is turned on. */

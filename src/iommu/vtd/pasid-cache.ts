@@ -2,12 +2,12 @@ import { CacheTable } from './cache-table.ts';
 import { PASID_CACHE_DOMAIN, PASID_CACHE_GLOBAL } from './granularity.ts';
 
 /**
- * PASID-table entries by requester and PASID. Words: two tags, FPD of the directory entry, the first 192 bits of the entry.
- * VT-d 5.10 §6.2.2.
+ * PASID-table entries by requester and PASID. Words: two tags, FPD of the directory entry, the first 192 bits of the entry, and
+ * the 96 bits from 256 on, which tell of the host permission table. VT-d 5.10 §6.2.3.
  */
 export class PasidCache extends CacheTable {
   constructor(size: number) {
-    super(size, 9);
+    super(size, 12);
   }
 
   /** Where in `words` FPD of the directory entry is, with the entry behind it, or -1. */
@@ -23,6 +23,7 @@ export class PasidCache extends CacheTable {
     this.words[at + 1] = pasid;
     this.words[at + 2] = FPD;
     for (let word = 0; word < 6; word++) this.words[at + 3 + word] = entry[from + word]!;
+    for (let word = 0; word < 3; word++) this.words[at + 9 + word] = entry[from + 8 + word]!;
   }
 
   /** VT-d 5.10 §6.5.2.2. */

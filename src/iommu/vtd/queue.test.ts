@@ -255,10 +255,17 @@ test('a queue outside memory cannot be fetched', () => {
   assert.deepEqual([fsts(unit), IQEI(unit)], [IQE, 2]);
 });
 
-test('HPT descriptors pass in a unit with permission tables, which holds nothing of them', () => {
+test('an HPT descriptor reaches its cache with all granularities', () => {
   const unit = queued({ ecap: ECAP | (1n << 55n), wide: true, TTM: 1 });
-  submit(unit, hpt({ G: 3, HPTDID: 4, AM: 9, IH: 3 }));
-  assert.deepEqual([fsts(unit), head(unit)], [0, 32]);
+  const before = unit.calls.length;
+  submit(unit, hpt({ G: 1 }), hpt({ G: 2, HPTDID: 4, IH: 2 }), hpt({ G: 3, HPTDID: 4, AM: 9, IH: 3, ADDR: 2 ** 52 - 1 }));
+  assert.deepEqual([fsts(unit), head(unit)], [0, 96]);
+  assert.deepEqual(unit.calls.slice(before), [
+    ['invalidateHostPermissions', 1, 0, 0, 0, 0, 0],
+    ['invalidateHostPermissions', 2, 4, 0, 0, 0, 2],
+    // Bits from the host address width on do not count.
+    ['invalidateHostPermissions', 3, 4, -4096, 2 ** 14 - 1, 9, 3],
+  ]);
 });
 
 test('a queue goes on when software mends the descriptor and clears IQE', () => {

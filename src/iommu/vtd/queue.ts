@@ -195,10 +195,11 @@ function execute(unit: RegisterUnit, type: number, word0: number, word1: number,
         PRGI: (word2 >>> 3) & 0x1ff,
         RC: (word0 >>> 12) & 0xf,
       });
+    case TYPE.hptCache:
+      return caches.invalidateHostPermissions(G, DID, lo, word3 & ~map.can.beyondHaw, AM, (word2 >>> 6) & 3);
     case TYPE.wait:
       return completeWait(unit, word0, word1, word2 & ~3, word3);
   }
-  // What is left is the HPT cache: this unit has none.
 }
 
 /** §6.5.2.9, §6.5.2.10. A status address without memory behind it is undefined; here nothing is written. */

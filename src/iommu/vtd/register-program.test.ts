@@ -68,6 +68,7 @@ test('a million random accesses leave a unit in a state that can be, and none of
       invalidateContextCache: invalidated,
       invalidatePasidCache: invalidated,
       invalidateIotlb: invalidated,
+      invalidateHostPermissions: invalidated,
       invalidatePasidIotlb: invalidated,
     },
     interruptEntries: { invalidate: invalidated, invalidateAll: invalidated },

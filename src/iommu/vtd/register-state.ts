@@ -47,6 +47,8 @@ export interface Invalidations {
   /** Bits of the address below `am + 12` do not count; with `ih` 1 second-stage paging-structure entries stay. */
   invalidateIotlb(granularity: number, did: number, lo: number, hi: number, am: number, ih: number): void;
   invalidatePasidIotlb(granularity: number, did: number, pasid: number, lo: number, hi: number, am: number, ih: number): void;
+  /** `ih` is 0 to 3: entries of levels up to `ih + 1` are dropped. */
+  invalidateHostPermissions(granularity: number, did: number, lo: number, hi: number, am: number, ih: number): void;
 }
 
 /** An ATS Invalidate Request. */

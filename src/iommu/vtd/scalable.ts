@@ -45,6 +45,7 @@ const FPD = fieldWords(ScalableContextEntry, 'FPD')[0]!;
 const DTE = fieldWords(ScalableContextEntry, 'DTE')[0]!;
 const PASIDE = fieldWords(ScalableContextEntry, 'PASIDE')[0]!;
 const PRE = fieldWords(ScalableContextEntry, 'PRE')[0]!;
+const HPTE = fieldWords(ScalableContextEntry, 'HPTE')[0]!;
 const EPTR = fieldWords(ScalableContextEntry, 'EPTR')[0]!;
 const RID_PRIV = fieldWords(ScalableContextEntry, 'RID_PRIV')[2]!;
 const RID_PASID = fieldWords(ScalableContextEntry, 'RID_PASID')[2]!;
@@ -60,6 +61,8 @@ const EAFE = fieldWords(PasidTableEntry, 'EAFE')[4]!;
 export class ScalableTables {
   /** Whether FPD was met in the last search: 0, or not. */
   FPD = 0;
+  /** Whether translated requests of the last requester are checked by a host permission table: 0, or not. */
+  HPTE = 0;
   /** When set, takes every entry that is read. */
   trail: Trail | undefined;
   private readonly memory: Memory;
@@ -83,7 +86,8 @@ export class ScalableTables {
    *
    * @param kind  a column of Table 30
    * @param pasid -1 for none
-   * @param space is written, and held if the entries are; not for translated requests, which need no PASID-table entry
+   * @param space is written, and held if the entries are; not for translated requests without `HPTE`, which need no
+   *              PASID-table entry
    * @returns 0, BLOCKED or the number of a condition
    */
   resolve(space: AddressSpace, kind: number, sid: number, pasid: number): number {
@@ -91,7 +95,8 @@ export class ScalableTables {
     const fault = this.context(sid);
     if (fault !== 0) return fault;
     const refused = this.refused(kind, pasid);
-    if (refused !== 0 || kind === TRANSLATED) return refused;
+    this.HPTE = this.context0 & HPTE;
+    if (refused !== 0 || (kind === TRANSLATED && this.HPTE === 0)) return refused;
 
     const { context, pasid: pasids, spaces } = this.caches;
     spaces.release(space);
@@ -184,7 +189,7 @@ export class ScalableTables {
     if (held >= 0) {
       const { words } = caches.pasid;
       this.FPD |= words[held]! | (words[held + 1]! & FPD);
-      this.decode(space, words, held + 1, pasid);
+      this.decode(space, words, held + 1, held + 7, pasid);
       return 0;
     }
     const directoryLo = ((context0 & ~0xfff) + ((pasid >>> 6) << 3)) | 0;
@@ -212,7 +217,7 @@ export class ScalableTables {
     if (fault !== 0) return fault;
     caches.pasid.put(sid, pasid, directoryFPD, words, at);
     caches.spaces.forget();
-    this.decode(space, words, at, pasid);
+    this.decode(space, words, at, at + 8, pasid);
     return 0;
   }
 
@@ -239,8 +244,11 @@ export class ScalableTables {
     return 0;
   }
 
-  /** Of a PASID-table entry and the context entry above it. */
-  private decode(space: AddressSpace, words: Int32Array, at: number, pasid: number): void {
+  /**
+   * Of a PASID-table entry and the context entry above it.
+   * @param hptAt where the words are that tell of the host permission table
+   */
+  private decode(space: AddressSpace, words: Int32Array, at: number, hptAt: number, pasid: number): void {
     const { can, active, context2 } = this;
     const word0 = words[at]!;
     const word2 = words[at + 2]!;
@@ -267,6 +275,10 @@ export class ScalableTables {
     space.EAFE = word4 & EAFE ? 1 : 0;
     space.WPE = word4 & WPE ? 1 : 0;
     space.snooped = can.unsnoopedFlags || (can.SMPWC && word2 & PWSNP) ? 1 : 0;
+    space.hptLo = words[hptAt]! & ~0xfff;
+    space.hptHi = words[hptAt + 1]!;
+    space.HPTSZ = words[hptAt]! & 3;
+    space.HPTDID = words[hptAt + 2]! & 0xffff;
     this.caches.number(space);
   }
 }

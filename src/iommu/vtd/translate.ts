@@ -4,6 +4,7 @@ import { type AddressSpace, FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE } fr
 import type { Caches } from './caches.ts';
 import { numberOf, PAGE_REQUEST, TRANSLATED, TRANSLATION, UNTRANSLATED } from './faults.ts';
 import { DOMAIN, PAGE } from './granularity.ts';
+import { HostPermissions } from './host-permission.ts';
 import { inInterruptRange, overlapsInterruptRange } from './interrupt-range.ts';
 import { OUT_HI, OUT_LO } from './iotlb.ts';
 import { LegacyTables } from './legacy.ts';
@@ -74,6 +75,7 @@ export class Translator {
   private readonly legacyTables: LegacyTables;
   private readonly scalableTables: ScalableTables;
   private readonly walk: PageWalk;
+  private readonly permissions: HostPermissions;
 
   constructor(memory: Memory, can: Abilities, active: Active, caches: Caches) {
     this.can = can;
@@ -82,12 +84,14 @@ export class Translator {
     this.legacyTables = new LegacyTables(memory, can, active, caches);
     this.scalableTables = new ScalableTables(memory, can, active, caches);
     this.walk = new PageWalk(memory, can, caches);
+    this.permissions = new HostPermissions(memory, can, caches.hostPermission);
   }
 
   set trail(trail: Trail | undefined) {
     this.legacyTables.trail = trail;
     this.scalableTables.trail = trail;
     this.walk.trail = trail;
+    this.permissions.trail = trail;
   }
 
   get trail(): Trail | undefined {
@@ -269,7 +273,9 @@ export class Translator {
     }
     if (kind === TRANSLATED) {
       if (hi & can.beyondHaw) return SGN_4_1;
-      return inInterruptRange(lo, hi) ? SGN_8_3 : this.straight(lo, hi, LARGEST, 0);
+      if (inInterruptRange(lo, hi)) return SGN_8_3;
+      const denied = scalableTables.HPTE ? this.permissions.check(space, sid, lo, hi, access, pasid) : 0;
+      return denied || this.straight(lo, hi, LARGEST, 0);
     }
     const privileged = pasid >= 0 ? access & PRIV : space.RID_PRIV;
     if (pasid >= 0 && access & EXEC && can.major < 8 && !can.ERS) return SPT_5;

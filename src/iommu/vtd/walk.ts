@@ -12,7 +12,16 @@ import { ALL as BOTH, READ, WRITE } from './request.ts';
 // translates. VT-d 5.10 §3.6, §3.7, §3.8. The code that translates is the code that explains: see `Trail`.
 
 /** Kinds of entries that requests read. The level of a page-table entry is at the end of its name. */
-export type EntryKind = 'root' | 'ctx' | 'pdir' | 'pasid' | `fs${1 | 2 | 3 | 4 | 5}` | `ss${1 | 2 | 3 | 4 | 5}` | 'irte' | 'pid';
+export type EntryKind =
+  | 'root'
+  | 'ctx'
+  | 'pdir'
+  | 'pasid'
+  | `fs${1 | 2 | 3 | 4 | 5}`
+  | `ss${1 | 2 | 3 | 4 | 5}`
+  | `hpt${1 | 2 | 3 | 4}`
+  | 'irte'
+  | 'pid';
 
 /** Takes every entry that is read, in order, with its address: an array will do. */
 export interface Trail {
