@@ -109,3 +109,15 @@ test('a snapshot of a larger memory is refused', () => {
   large.write32(GIB / 2, 0, 1);
   assert.throws(() => new Memory([{ start: 0, end: 4096 }]).restore(large.snapshot()), /no memory at frame/);
 });
+
+test('what is read-only keeps what it has', () => {
+  const memory = new Memory([{ start: 0, end: GIB }]);
+  memory.write64(0x1ff8, 0, 5n);
+  memory.makeReadOnly({ start: 0x1000, end: 0x3000 });
+  for (const at of [0x1000, 0x1ff8, 0x2000]) {
+    assert.deepEqual([memory.isWritable(at, 0), memory.touch(at, 0), memory.write32(at, 0, 1)], [false, -1, false]);
+    assert.equal(memory.writeBytes(at, 0, [1]), false);
+  }
+  for (const at of [0xff8, 0x3000]) assert.deepEqual([memory.isWritable(at, 0), memory.write64(at, 0, 1n)], [true, true]);
+  assert.deepEqual([memory.read64(0x1ff8, 0), memory.read64(0x2000, 0), memory.isWritable(0x1000, 1)], [5n, 0n, true]);
+});

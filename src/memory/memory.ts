@@ -32,6 +32,8 @@ export class Memory {
   readonly ranges: readonly AddressRange[];
   /** Pages of 1024 words, page 0 being zeros for all that nobody wrote. A write may replace the array: read it anew. */
   words: Int32Array;
+  /** Where writes are refused, as by ROM. */
+  private readonly readOnly: AddressRange[] = [];
   /** Counts the times that pages lost their place (`restore`). An index from `locate` holds as long as it stays. */
   generation = 0;
   private pages = 1;
@@ -83,11 +85,22 @@ export class Memory {
     return page * PAGE_WORDS + ((lo >>> 2) & (PAGE_WORDS - 1));
   }
 
-  /** As `locate`, and the page becomes one of its own, to be written to. */
+  /** As `locate`, and the page becomes one of its own, to be written to; -1 as well where writes are refused. */
   touch(lo: number, hi: number): number {
+    if (!this.isWritable(lo, hi)) return -1;
     const at = this.locate(lo, hi);
     if (at < 0 || at >= PAGE_WORDS) return at;
     return this.addPage(lo, hi) * PAGE_WORDS + at;
+  }
+
+  /** From now on what is written to a range is lost. It keeps what it has; a snapshot does not tell of it. */
+  makeReadOnly(range: AddressRange): void {
+    this.readOnly.push(range);
+  }
+
+  /** Whether an address takes writes, if anything is there. */
+  isWritable(lo: number, hi: number): boolean {
+    return !inAny(this.readOnly, lo, hi);
   }
 
   /** The word at an address that is a multiple of 4, as int32; undefined when nothing is there. */
@@ -96,7 +109,7 @@ export class Memory {
     return at < 0 ? undefined : this.words[at];
   }
 
-  /** @returns whether something is there */
+  /** @returns whether it is written: something is there that takes writes */
   write32(lo: number, hi: number, value: number): boolean {
     const at = this.touch(lo, hi);
     if (at < 0) return false;
@@ -111,7 +124,7 @@ export class Memory {
     return (BigInt(this.words[at + 1]! >>> 0) << 32n) | BigInt(this.words[at]! >>> 0);
   }
 
-  /** @returns whether something is there */
+  /** @returns whether it is written: something is there that takes writes */
   write64(lo: number, hi: number, value: bigint): boolean {
     const at = this.touch(lo, hi);
     if (at < 0) return false;
@@ -131,7 +144,7 @@ export class Memory {
     return out;
   }
 
-  /** Writes bytes from any address on, up to the first that has nothing behind it. @returns whether all were written */
+  /** Writes bytes from any address on, up to the first that takes none. @returns whether all were written */
   writeBytes(lo: number, hi: number, bytes: ArrayLike<number>): boolean {
     for (let i = 0; i < bytes.length; i++) {
       const at = this.touch((lo + i) | 0, carried(lo, hi, i));
@@ -176,9 +189,7 @@ export class Memory {
   }
 
   private has(lo: number, hi: number): boolean {
-    const at = (hi >>> 0) * TWO_32 + (lo >>> 0);
-    for (let i = 0; i < this.ranges.length; i++) if (at >= this.ranges[i]!.start && at < this.ranges[i]!.end) return true;
-    return false;
+    return inAny(this.ranges, lo, hi);
   }
 
   private addPage(lo: number, hi: number): number {
@@ -198,6 +209,12 @@ export class Memory {
     this.frames.push((hi >>> 0) * 2 ** 20 + (lo >>> 12));
     return page;
   }
+}
+
+function inAny(ranges: readonly AddressRange[], lo: number, hi: number): boolean {
+  const at = (hi >>> 0) * TWO_32 + (lo >>> 0);
+  for (let i = 0; i < ranges.length; i++) if (at >= ranges[i]!.start && at < ranges[i]!.end) return true;
+  return false;
 }
 
 /** The upper half of `hi:lo + i`. */

@@ -1,5 +1,6 @@
 import type { Completion } from './ats.ts';
-import { PRIV, READ, WRITE } from './translate.ts';
+import { inRange } from './cache-table.ts';
+import { ALL, PRIV, READ, WRITE } from './request.ts';
 
 /** Words of an entry; the first is 0 when the entry is free. */
 const FLAGS = 0;
@@ -15,7 +16,6 @@ const N = 1 << 5;
 const USED = 1 << 6;
 /** How many address bits are within the page. */
 const BITS_AT = 8;
-const NEEDED = READ | WRITE;
 
 /**
  * What a Device-TLB holds: translations as they were completed, found by address, PASID and privilege. Any entry may hold any
@@ -42,7 +42,7 @@ export class DeviceTlbEntries {
 
   /** Whether an entry grants what an access needs. */
   grants(at: number, access: number): boolean {
-    return (~this.words[at]! & access & NEEDED) === 0;
+    return (~this.words[at]! & access & ALL) === 0;
   }
 
   /** Whether the range may only be accessed untranslated. */
@@ -96,7 +96,7 @@ export class DeviceTlbEntries {
     const range = S ? rangeBits(lo, hi) : 12;
     for (let at = 0; at < words.length; at += STRIDE) {
       if (words[at] === 0 || (pasid >= 0 && (global ? words[at + SPACE]! < 0 : words[at + SPACE] !== pasid))) continue;
-      if (alike(words[at + LO]!, words[at + HI]!, lo, hi, Math.max(range, this.bits(at)))) words[at] = 0;
+      if (inRange(words[at + LO]!, words[at + HI]!, this.bits(at), lo, hi, range - 12)) words[at] = 0;
     }
   }
 
@@ -109,7 +109,7 @@ export class DeviceTlbEntries {
     const privilege = pasid >= 0 ? access & PRIV : 0;
     for (let at = 0; at < size * STRIDE; at += STRIDE) {
       if (words[at] === 0 || words[at + SPACE] !== pasid || (words[at]! & PRIV) !== privilege) continue;
-      if (alike(words[at + LO]!, words[at + HI]!, lo, hi, this.bits(at))) return at;
+      if (inRange(words[at + LO]!, words[at + HI]!, this.bits(at), lo, hi, 0)) return at;
     }
     return -1;
   }
@@ -128,11 +128,4 @@ function rangeBits(lo: number, hi: number): number {
   let bits = 12;
   while (bits < 63 && (bits < 32 ? (lo >>> bits) & 1 : (hi >>> (bits - 32)) & 1)) bits++;
   return bits + 1;
-}
-
-/** Whether two addresses differ in their low `bits` only. */
-function alike(lo: number, hi: number, otherLo: number, otherHi: number, bits: number): boolean {
-  const loMask = bits >= 32 ? 0 : -1 << bits;
-  const hiMask = bits <= 32 ? -1 : bits >= 64 ? 0 : -1 << (bits - 32);
-  return ((lo ^ otherLo) & loMask) === 0 && ((hi ^ otherHi) & hiMask) === 0;
 }

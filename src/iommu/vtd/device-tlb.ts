@@ -2,7 +2,7 @@ import { COMPLETER_ABORT, UNSUPPORTED_REQUEST } from './ats.ts';
 import { DeviceTlbEntries } from './device-tlb-entries.ts';
 import { completeDeviceTlb } from './queue.ts';
 import { type Devices, type DeviceTlbAnswer, type DeviceTlbRequest, ITAGS, type PageGroupAnswer } from './register-state.ts';
-import { EXEC, NO_WRITE, PRIV, READ, WRITE } from './translate.ts';
+import { EXEC, NO_WRITE, PRIV, READ, WRITE } from './request.ts';
 import type { VtdUnit } from './unit.ts';
 
 // Devices with a Device-TLB, as a unit meets them: the address translation caches (ATC) of PCI Express ATS, and its page

@@ -28,7 +28,7 @@ export const INTERRUPT_CONDITIONS = {
   '24h': condition(0x24, true, true, 'reserved bits of a present IRTE are set'),
   '25h': condition(0x25, false, false, 'compatibility format is not allowed: EIME is 1 or CFIS is 0'),
   '26h': condition(0x26, true, true, 'the requester is not the one that the IRTE allows'),
-  '27h': condition(0x27, true, true, 'the posted interrupt descriptor lies outside memory'),
+  '27h': condition(0x27, true, true, 'the posted interrupt descriptor cannot be read and written'),
   '28h': condition(0x28, true, true, 'reserved bits of the posted interrupt descriptor are set'),
   '29h': condition(0x29, false, false, 'a request without PASID to FEEx_xxxxh that is no interrupt'),
   '2Ah': condition(0x2a, false, false, 'EIME is 0 and this unit requires it (EIMER)'),

@@ -140,6 +140,14 @@ for (const [code, { reason, qualified, index, says }] of Object.entries(INTERRUP
       }
     });
 
+test('a posted interrupt descriptor in read-only memory cannot be written', () => {
+  const unit = bench({}).irte(1, postedTo(DESCRIPTOR)).descriptor(DESCRIPTOR, {});
+  unit.memory.makeReadOnly({ start: DESCRIPTOR & ~0xfff, end: (DESCRIPTOR & ~0xfff) + 0x1000 });
+  const before = unit.memory.snapshot();
+  assert.equal(unit.send(0, message(1)), 0x27);
+  assert.deepEqual(unit.memory.snapshot(), before);
+});
+
 test('every reserved bit of an entry is a fault, and those of the destination in xAPIC mode', () => {
   for (const EIME of [0, 1]) {
     const unit = bench({ EIME });

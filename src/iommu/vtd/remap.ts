@@ -237,7 +237,7 @@ export class InterruptRemapper {
     const { out, rules, memory, trail } = this;
     if (trail !== undefined) trail.push(['pid', lo, hi]);
     const read = memory.locate(lo, hi);
-    if (read < 0) return DESCRIPTOR;
+    if (read < 0 || !memory.isWritable(lo, hi)) return DESCRIPTOR;
     for (let word = PID_FLAGS; word < PID_WORDS; word++)
       if (memory.words[read + word]! & PID_RESERVED[word]!) return DESCRIPTOR_RESERVED;
     if (!rules.EIME && memory.words[read + PID_NDST]! & XAPIC_RESERVED) return DESCRIPTOR_RESERVED;

@@ -40,11 +40,13 @@ const SFS_6 = numberOf('SFS.6');
 const SFS_7 = numberOf('SFS.7');
 const SFS_8 = numberOf('SFS.8');
 const SFS_9 = numberOf('SFS.9');
+const SFS_10 = numberOf('SFS.10');
 const SSS_1 = numberOf('SSS.1');
 const SSS_2 = numberOf('SSS.2');
 const SSS_3 = numberOf('SSS.3');
 const SSS_4 = numberOf('SSS.4');
 const SSS_5 = numberOf('SSS.5');
+const SSS_6 = numberOf('SSS.6');
 
 /** Bits of first-stage entries; the first two words of the flags are the rights that a walk accumulates. */
 const P = fieldWords(FirstStageTable, 'P')[0]!;
@@ -175,7 +177,8 @@ export class PageWalk {
       if ((word & reserved) | (high & space.ssReservedHi)) return (rights & needs) === needs ? SSS_3 : 0;
       if (space.SSADE) {
         const wanted = leaf && writes && rights & WRITE ? SS_A | SS_D : SS_A;
-        if (wanted & ~word) this.later(at, wanted, space.snooped ? 0 : SSS_5);
+        if (wanted & ~word)
+          this.later(at, wanted, !space.snooped ? SSS_5 : memory.isWritable(tableLo | offset, tableHi) ? 0 : SSS_6);
       }
       if (leaf) {
         if (space.SSADE && !writes && (word & SS_D) === 0) this.dirty = 0;
@@ -262,7 +265,10 @@ export class PageWalk {
       if (nested && high & ADDRESS_HI & space.ssBeyond) return SFS_5;
       rights &= word;
       const wanted = A | (space.EAFE ? EA : 0) | (leaf && writes && (rights | writesAnyway) & RW ? D : 0);
-      if (wanted & ~word) this.later(at, wanted, snooped ? (writable ? 0 : SFS_8) : SFS_9);
+      if (wanted & ~word) {
+        const refused = memory.isWritable(tableLo | offset, tableHi) ? 0 : SFS_10;
+        this.later(at, wanted, !snooped ? SFS_9 : writable ? refused : SFS_8);
+      }
       if (leaf) {
         if (!writes && (word & D) === 0) this.dirty = 0;
         const mask = PAGE_MASK[level]!;
