@@ -64,6 +64,8 @@ test('quoting, CRLF, spaces for tabs and broken lines change nothing', () => {
   assert.deepEqual(flags(BRIDGE.replaceAll('\n', '\r\n')), plain);
   assert.deepEqual(flags(BRIDGE.replace(/^/gm, '> ')), plain);
   assert.deepEqual(flags(BRIDGE.replaceAll('\t', '        ')), plain);
+  const [own, pasted] = [BRIDGE, BRIDGE.replaceAll('\t', '\u00a0\u00a0')].map((text) => readLspciText(text).functions[0]!);
+  assert.deepEqual([pasted!.name, pasted!.device, flags(BRIDGE.replaceAll('\t', '\u00a0'))], [own!.name, own!.device, plain]);
   assert.deepEqual(flags(BRIDGE.replaceAll(' CmpltRedir+ Up', ' CmpltRedir+\n\t\t\tUp')), plain);
   assert.deepEqual(flags(BRIDGE.replaceAll(' CmpltRedir+ Up', ' CmpltRedir+\nUp')), plain);
   assert.equal(flags(BRIDGE.replaceAll(/ CmpltRedir.*/g, '')).length, 3, 'what was cut off is not made up');

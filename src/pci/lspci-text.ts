@@ -89,7 +89,7 @@ const CLASSES: readonly (readonly [RegExp, number])[] = [
 
 /**
  * Reads what people post of `lspci`: with or without `-v` to `-vvv`, `-n`, `-nn`, `-D`, `-mm`, `-vmm` or `-t`, among prose, quoted,
- * with CRLF, tabs or spaces, and with lines that a mail program broke or cut. Never throws.
+ * with CRLF, tabs, spaces or those of a web page that do not break, and with lines that a mail program broke or cut. Never throws.
  *
  * It says what stands there and guesses nothing: without numbers in the listing there are none here.
  * Addresses without a domain are in domain 0, unless the listing names others as well.
@@ -116,7 +116,7 @@ export function readLspciText(text: string): Listing {
 
   for (const [i, raw] of text.split('\n').entries()) {
     const line = i + 1;
-    const plain = raw.replace(/\r$/, '').replace(QUOTE, '').slice(0, 2000);
+    const plain = raw.replace(/\r$/, '').replaceAll('\u00a0', ' ').replace(QUOTE, '').slice(0, 2000);
     const head = HEAD.exec(plain);
     if (head) {
       current = begin(parseBdf(head[1]!)!, line);

@@ -1,5 +1,6 @@
 import type { PciFunction } from '../../host/functions.ts';
 import { functionOf, type Picture } from '../../host/picture.ts';
+import { FIRST_VMD_DOMAIN } from '../../iommu/index.ts';
 import { parseBdf } from '../../pci/index.ts';
 import type { Verdict } from '../check.ts';
 import { at, counted, listed, notApplicable, ofEndpoints, pass } from '../facts.ts';
@@ -48,9 +49,6 @@ export const vmdHidden: Problem = {
   rules: [{ about: 'function', asks: 'Is it on a bus of the machine, and not behind VMD?', run: ofEndpoints(reachable) }],
 };
 
-/** Domains that ACPI gives have 16 bits; the driver of VMD takes the next free one above. */
-const FIRST_DOMAIN = 0x10000;
-
 /** The VMD endpoint is the function above the host bridge of such a domain: `.../0000:00:0e.0/pci10000:00/...`. */
 function vmdAbove({ path }: PciFunction): string | undefined {
   return /\/([0-9a-f:]+\.[0-7])\/(?:pci_bus\/)?pci1[0-9a-f]{4,}:[0-9a-f]{2}\//.exec(path)?.[1];
@@ -76,7 +74,7 @@ function reachable(picture: Picture, found: PciFunction): Verdict {
     );
   }
   const domain = parseBdf(found.bdf)?.domain ?? 0;
-  if (domain < FIRST_DOMAIN) return notApplicable('its domain is one of the machine');
+  if (domain < FIRST_VMD_DOMAIN) return notApplicable('its domain is one of the machine');
   const vmd = vmdAbove(found);
   const endpoint = vmd === undefined ? undefined : functionOf(picture, vmd);
   const others = (vmd === undefined ? [] : (behindVmd(picture).get(vmd) ?? [])).filter(({ bdf }) => bdf !== found.bdf);

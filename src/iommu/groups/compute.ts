@@ -1,6 +1,7 @@
 import { type Fabric, fabricOf, type Node } from './fabric.ts';
 import { type Aliasing, aliasingOf, aliasRequester, type Isolation, isolationOf } from './isolation.ts';
 import type { AcsBit, Topology } from './topology.ts';
+import { isVmd } from './vmd.ts';
 
 /** Why a function is in the group of another one that was there before. */
 export interface Join {
@@ -72,6 +73,8 @@ export class Grouping {
   /** Where two answers are possible: what is not known taken as isolating, and as not. */
   readonly fine: Run;
   private readonly coarse: Run;
+  /** VMD functions, where something is behind one and it is not known behind which. */
+  private readonly vmds: readonly Node[];
 
   readonly fabric: Fabric;
   private readonly options: ComputeOptions;
@@ -79,6 +82,7 @@ export class Grouping {
   constructor(fabric: Fabric, options: ComputeOptions = {}) {
     this.fabric = fabric;
     this.options = options;
+    this.vmds = fabric.nodes.some(({ vmdUnknown }) => vmdUnknown) ? fabric.nodes.filter(({ f }) => isVmd(f)) : [];
     this.fine = this.run(true);
     this.coarse = fabric.nodes.some((node) => this.inDoubt(node)) ? this.run(false) : this.fine;
   }
@@ -110,7 +114,8 @@ export class Grouping {
         });
       else {
         const perhaps = this.perhapsWith(node, perhapsOf);
-        if (perhaps.length > 0) unknown.push({ bdf: node.bdf, because: this.doubts(node), perhapsWith: perhaps });
+        if (perhaps.length > 0 || node.vmdUnknown)
+          unknown.push({ bdf: node.bdf, because: this.doubts(node), perhapsWith: perhaps });
       }
     }
     return { groups, ungrouped, unknown };
@@ -118,6 +123,7 @@ export class Grouping {
 
   /** Whether two functions share a group if nothing that was not read isolates. */
   perhapsTogether(a: Node, b: Node): boolean {
+    if ((a.vmdUnknown || b.vmdUnknown) && this.vmds.length === 0) return true;
     return this.coarse.groupOf[a.index] === this.coarse.groupOf[b.index];
   }
 
@@ -139,7 +145,7 @@ export class Grouping {
   }
 
   private inDoubt(node: Node): boolean {
-    return node.aliasUnknown || aliasingOf(node) === 'unknown' || this.isolation(node).isolated === undefined;
+    return node.vmdUnknown || node.aliasUnknown || aliasingOf(node) === 'unknown' || this.isolation(node).isolated === undefined;
   }
 
   /** What was not read, of it, its device and the bridges above. */
@@ -148,6 +154,9 @@ export class Grouping {
     const about = [node, ...node.mates];
     for (let at = node.parent; at && about.length < 64; at = at.parent) about.push(at, ...at.mates);
     const mates = this.coarse.members[this.coarse.groupOf[node.index]!]!;
+    const behind = mates.find(({ vmdUnknown }) => vmdUnknown);
+    if (behind !== undefined)
+      seen.add(`${behind.bdf}: it is not known which VMD function it is behind, and its DMA carries the requester ID of that`);
     for (const one of [...about, ...mates.slice(0, 8)]) {
       const { isolated, because } = this.isolation(one);
       if (isolated === undefined) seen.add(`${one.bdf}: ${because}`);
@@ -216,9 +225,15 @@ export class Grouping {
     };
 
     // 1. Requester IDs that its DMA takes on the way up: the last bridge that gives it one stands for it from here on.
-    let from = (node.f.realDma === undefined ? undefined : this.fabric.byBdf.get(node.f.realDma)) ?? node;
-    if (from !== node && has(from))
-      return join(node, from, 'alias', from, [], `its DMA carries the requester ID of ${from.bdf} (VMD)`);
+    // What may be behind any of several VMDs makes one group of them where all that is in doubt is taken together.
+    const perhaps = node.vmdUnknown || this.vmds.includes(node) ? this.vmds[0] : undefined;
+    if (!otherwise && perhaps !== undefined && perhaps !== node && has(perhaps))
+      return join(node, perhaps, 'alias', perhaps, [], 'it may be behind the same VMD');
+    let from = node.requester ?? node;
+    if (from !== node && has(from)) {
+      const whose = node.vmdUnknown ? `the same VMD function as that of ${from.bdf}` : `${from.bdf} (VMD)`;
+      return join(node, from, 'alias', from, [], `its DMA carries the requester ID of ${whose}`);
+    }
     for (let bridge = from.parent; bridge; bridge = bridge.parent) {
       const way = aliases(bridge);
       if (way === 'stop') break;

@@ -24,6 +24,10 @@ export interface Node {
   aliases: Node[];
   /** Whether its number is not known and a quirk might alias it. */
   aliasUnknown: boolean;
+  /** The VMD function that its DMA is known by, or for that the first function behind the same one. */
+  requester: Node | undefined;
+  /** It is behind a VMD that is not there, or is not known among several. */
+  vmdUnknown: boolean;
 }
 
 /** Functions in the order in which the kernel finds them: a bus, then what is behind its bridges; VFs last. */
@@ -44,6 +48,7 @@ export function fabricOf(topology: Topology): Fabric {
   for (const node of nodes) node.parent = parentOf(node, byBdf, bridges);
   cutLoops(nodes);
   const ordered = inOrderOfDiscovery(nodes);
+  setRequesters(ordered, byBdf);
   const buses = new Map<string, Node[]>();
   for (const node of ordered) {
     const key = `${node.domain}:${node.bus}${node.virtualBus ? ':virtual' : ''}`;
@@ -76,6 +81,8 @@ function nodeOf(f: TopologyFunction): Node {
     mates: [],
     aliases: [],
     aliasUnknown: false,
+    requester: undefined,
+    vmdUnknown: false,
   };
 }
 
@@ -146,6 +153,18 @@ function inOrderOfDiscovery(nodes: readonly Node[]): Node[] {
   for (const vf of nodes.filter((node) => node.f.physfn !== undefined).sort(byAddress)) ordered.push(vf);
   for (const [index, node] of ordered.entries()) node.index = index;
   return ordered;
+}
+
+/** A domain is behind one VMD, so its functions carry one requester ID also when it is not known which. */
+function setRequesters(ordered: readonly Node[], byBdf: ReadonlyMap<string, Node>): void {
+  const first = new Map<number, Node>();
+  for (const node of ordered) {
+    if (node.f.realDma === undefined) continue;
+    const vmd = node.f.realDma === null ? undefined : byBdf.get(node.f.realDma);
+    node.vmdUnknown = vmd === undefined;
+    node.requester = vmd ?? first.get(node.domain);
+    if (!first.has(node.domain)) first.set(node.domain, node);
+  }
 }
 
 const NONE: readonly Node[] = [];

@@ -12,6 +12,7 @@ import {
   vfAddresses,
 } from '../../pci/index.ts';
 import type { AcsRegisters, Topology, TopologyFunction, VfFacts } from './topology.ts';
+import { behindVmd, vmdOnWay } from './vmd.ts';
 
 /** A function as a host shows it. */
 export interface ConfiguredFunction {
@@ -37,14 +38,12 @@ const LEGACY = 256;
 const ALL = 4096;
 /** Of the ACS capability, where some ports of Intel have their control register. */
 const ACS_CONTROL_AT_8 = 8;
-/** VMD puts what is behind it into domains above those of firmware. Linux drivers/pci/controller/vmd.c. */
-const VMD_DOMAINS = 0x10000;
 
 /** What configuration space tells about the groups of a machine. */
 export function topologyOf(functions: readonly ConfiguredFunction[], more: { ivrs?: boolean } = {}): Topology {
   const ways: Ways = new Map();
   const found = functions.map((given) => functionOf(given, ways));
-  return { functions: withVfs(found), ...more };
+  return { functions: behindVmd(withVfs(found)), ...more };
 }
 
 /** One function, without regard for the others. */
@@ -110,8 +109,7 @@ function placeIn(f: TopologyFunction, path: string, ways: Ways): void {
   // Where the domain changes stands VMD: what is behind it is on a root bus of its own.
   if (bridge !== undefined && bridge.domain !== domain) f.above = null;
   else f.above = bridge?.bdf ?? null;
-  const vmd = above.findLast((one) => one.domain !== domain);
-  if (domain >= VMD_DOMAINS && vmd !== undefined) f.realDma = vmd.bdf;
+  assign(f, 'realDma', vmdOnWay(above, domain));
 }
 
 function portOf(config: Config): TopologyFunction['port'] {

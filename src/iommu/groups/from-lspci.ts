@@ -9,6 +9,7 @@ import {
 } from '../../pci/index.ts';
 import { functionOf, withVfs } from './from-config.ts';
 import { ACS, type AcsRegisters, type Port, type Topology, type TopologyFunction, type VfFacts } from './topology.ts';
+import { behindVmd } from './vmd.ts';
 
 /** Port types in the words of lspci. pciutils 3.15 ls-caps.c. */
 const PORTS: readonly (readonly [RegExp, Port])[] = [
@@ -57,26 +58,20 @@ const MAKERS: readonly (readonly [RegExp, number])[] = [
 /** Some other maker: there is no quirk for it. */
 const NO_QUIRKS = 0;
 
-const VMD_DOMAINS = 0x10000;
-
 /**
  * What a posted listing tells about the groups of a machine. What it does not show stays unknown.
  * @param dump the bytes of `-xxx` or `-xxxx`, where the text has them too: they know more than the words
  */
 export function topologyOfListing({ functions }: Listing, dump?: HexDump): Topology {
   const bytes = new Map(dump?.functions.map(({ bdf, bytes: config }) => [bdf, config]));
-  const vmds = functions.filter(isVmd).map(({ bdf }) => bdf);
-  const domains = [...new Set(functions.map(({ bdf }) => parseBdf(bdf)!.domain))]
-    .filter((one) => one >= VMD_DOMAINS)
-    .sort((a, b) => a - b);
   const amdUnit = functions.some((listed) => isUnit(listed) && makerOf(listed) === 0x1022);
   const found = functions.map((listed) => {
     const config = bytes.get(listed.bdf);
-    const words = fromWords(listed, vmds, domains);
+    const words = fromWords(listed);
     return config === undefined ? words : { ...words, ...functionOf({ bdf: listed.bdf, config }) };
   });
   return {
-    functions: vfsByName(withVfs(found)),
+    functions: behindVmd(vfsByName(withVfs(found))),
     ivrs: amdUnit,
   };
 }
@@ -92,7 +87,7 @@ function vfsByName(functions: readonly TopologyFunction[]): TopologyFunction[] {
   });
 }
 
-function fromWords(listed: ListedFunction, vmds: readonly string[], domains: readonly number[]): TopologyFunction {
+function fromWords(listed: ListedFunction): TopologyFunction {
   const f: TopologyFunction = { bdf: listed.bdf };
   const vendor = makerOf(listed);
   if (vendor !== undefined) f.vendor = vendor;
@@ -107,23 +102,11 @@ function fromWords(listed: ListedFunction, vmds: readonly string[], domains: rea
   if (acs !== undefined) f.acs = acs;
   const sriov = sriovOf(listed, port);
   if (sriov !== undefined) f.sriov = sriov;
-  const { domain } = parseBdf(listed.bdf)!;
-  // The k-th VMD made the k-th of these domains. Linux drivers/pci/controller/vmd.c, vmd_find_free_domain().
-  const vmd = domain >= VMD_DOMAINS && vmds.length === domains.length ? vmds[domains.indexOf(domain)] : undefined;
-  if (vmd !== undefined) f.realDma = vmd;
   if (isUnit(listed)) {
     f.covered = false;
     f.coveredBecause = 'it is the remapping unit itself';
   }
   return f;
-}
-
-function isVmd({ className, name, bdf }: ListedFunction): boolean {
-  return (
-    /^RAID bus controller/i.test(className ?? '') &&
-    /\bVolume Management\b/.test(name ?? '') &&
-    parseBdf(bdf)!.domain < VMD_DOMAINS
-  );
 }
 
 function isUnit({ class: code }: ListedFunction): boolean {

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { cpuTime } from '../../../test/cpu-time.ts';
-import { formatBdf } from '../../pci/index.ts';
+import { formatBdf, readLspciText } from '../../pci/index.ts';
 import { applyChanges, ImpossibleChange } from './changes.ts';
 import { compareGroups } from './compare.ts';
 import { type Computed, computeGroups } from './compute.ts';
+import { topologyOf } from './from-config.ts';
+import { topologyOfListing } from './from-lspci.ts';
 import { ACS_QUIRKS } from './quirks.ts';
 import { type AcsRegisters, REQ_ACS_FLAGS, type Topology, type TopologyFunction } from './topology.ts';
 import { whyTogether } from './why.ts';
@@ -98,6 +100,72 @@ test('functions behind VMD have the group of VMD', () => {
     endpoint('10000:e1:00.0', { above: '10000:e0:06.0', realDma: '0000:00:0e.0' }),
   );
   assert.equal(computeGroups(topology).groups.length, 1);
+});
+
+test('functions behind a VMD that is not known share a group, which is unknown with the reason', () => {
+  const behind = (bdf: string) => endpoint(bdf, { realDma: null });
+  const alone = machine(endpoint('0000:00:02.0'), behind('10000:e1:00.0'), behind('10000:e2:00.0'));
+  const { groups, unknown } = computeGroups(alone);
+  assert.deepEqual(
+    groups.map(({ members }) => members.length),
+    [1, 2],
+  );
+  assert.deepEqual(
+    unknown.map(({ bdf, perhapsWith }) => [bdf, perhapsWith]),
+    [
+      ['10000:e1:00.0', []],
+      ['10000:e2:00.0', []],
+    ],
+  );
+  assert.match(unknown[0]!.because.join(), /not known which VMD function it is behind/);
+  assert.equal(whyTogether(alone, '10000:e1:00.0', '10000:e2:00.0').is, 'together');
+  assert.equal(whyTogether(alone, '10000:e1:00.0', '0000:00:02.0').is, 'unknown');
+  assert.deepEqual(computeGroups(machine(endpoint('10000:e1:00.0', { realDma: '0000:00:0e.0' }))).unknown.length, 1);
+
+  const vmd = (bdf: string) => endpoint(bdf, { vendor: 0x8086, device: 0x467f, class: 0x010400, port: 'integratedEndpoint' });
+  const several = machine(
+    endpoint('0000:00:02.0'),
+    vmd('0000:00:0e.0'),
+    vmd('0000:40:0e.0'),
+    behind('10000:e1:00.0'),
+    behind('10001:e1:00.0'),
+    behind('10002:e1:00.0'),
+  );
+  const of = computeGroups(several);
+  assert.equal(of.groups.length, 6);
+  assert.deepEqual(
+    of.unknown.map(({ bdf }) => bdf),
+    several.functions.slice(1).map(({ bdf }) => bdf),
+  );
+  assert.ok(of.unknown.every(({ because, perhapsWith }) => because.length > 0 && perhapsWith.length > 0));
+  assert.equal(whyTogether(several, '10000:e1:00.0', '0000:40:0e.0').is, 'unknown');
+  assert.equal(whyTogether(several, '10000:e1:00.0', '0000:00:02.0').is, 'apart');
+});
+
+test('of a listing or of bytes alone, the VMDs make their domains in order, and a missing one leaves the answer open', () => {
+  const vmd = (bdf: string) => `${bdf} RAID bus controller: Intel Corporation Volume Management Device NVMe RAID Controller\n`;
+  const drive = (bdf: string) => `${bdf} Non-Volatile memory controller: Samsung Electronics Co Ltd NVMe SSD Controller\n`;
+  const real = (text: string) =>
+    topologyOfListing(readLspciText(text)).functions.flatMap(({ realDma }) => (realDma === undefined ? [] : [realDma]));
+  const [a, b] = ['0000:00:0e.0', '0000:80:0e.0'];
+  const drives = drive('10000:01:00.0') + drive('10001:01:00.0');
+  assert.deepEqual(real(vmd(a) + vmd(b) + drives), [a, b]);
+  assert.deepEqual(real(vmd(a) + drives), [null, null]);
+  assert.deepEqual(real(drives), [null, null]);
+  const bytes = (device: number) => {
+    const config = new Uint8Array(64);
+    config.set([0x86, 0x80, device & 0xff, device >> 8]);
+    config.set([0, 4, 1], 9);
+    return config;
+  };
+  const made = (vmds: number, path?: string) =>
+    topologyOf([
+      ...[a, b].slice(0, vmds).map((bdf) => ({ bdf, config: bytes(0x28c0) })),
+      { bdf: '10000:01:00.0', config: bytes(0x953), ...(path === undefined ? {} : { path }) },
+    ]).functions.at(-1)!.realDma;
+  assert.equal(made(1), a);
+  assert.equal(made(2), null);
+  assert.equal(made(2, `/sys/devices/pci0000:80/${b}/pci10000:01/10000:01:00.0`), b, 'a path tells');
 });
 
 test('what could not be read is unknown only where it matters', () => {

@@ -5,4 +5,5 @@ export * from './coverage.ts';
 export * from './from-config.ts';
 export * from './from-lspci.ts';
 export * from './topology.ts';
+export * from './vmd.ts';
 export * from './why.ts';

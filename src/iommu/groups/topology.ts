@@ -66,8 +66,8 @@ export interface TopologyFunction {
   physfn?: string;
   /** The bridge that it is behind; null on a root bus. Absent: found by bus numbers. */
   above?: string | null;
-  /** The function whose requester ID its DMA carries, when that is another: of VMD for the functions behind it. */
-  realDma?: string;
+  /** The VMD function that it is behind, whose requester ID its DMA carries; null when it is not known which one that is. */
+  realDma?: string | null;
   /** Further devices and functions (5 bits and 3 bits) of its bus that its DMA may carry: IVRS knows such. */
   aliases?: readonly number[];
   /** Whether a remapping unit that the kernel drives is in front of it. Absent: taken as so. */
