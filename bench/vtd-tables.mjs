@@ -12,9 +12,11 @@ export const BUILT = { memoryBytes: 2 ** 38, legacySid: 0x100, scalableSid: 0x20
  * Second-stage tables for the first 64 GiB, all of it mapped 4 KiB by 4 KiB, and first-stage tables of as much over them.
  * Requester 01:00.0 has the second stage in legacy mode, 02:00.0 both stages in scalable mode.
  *
+ * @param pages how much both map, when it shall be less than 64 GiB
+ * @param at4GiB called once the first 4 GiB of the second stage are mapped, and nothing else
  * @returns values for RTADDR_REG (without TTM) of either mode, and the root of the second stage
  */
-export function buildTables(memory) {
+export function buildTables(memory, pages = 2 ** 24, at4GiB = () => {}) {
   let hostTables = 0;
   let guestTables = 0;
   const newHostTable = () => 2 ** 25 + (Math.imul(hostTables++, 0x85ebca6b) & 0x1ffff);
@@ -45,8 +47,11 @@ export function buildTables(memory) {
   const same = (frame) => frame;
   const secondStage = newHostTable();
   const firstStage = newGuestTable();
-  for (let page = 0; page < 2 ** 24 + 2 ** 16; page++) map(secondStage, page, hostFrame(page), 3, 3, newHostTable, same);
-  for (let page = 0; page < 2 ** 24; page++) map(firstStage, page, guestFrame(page), 0x67, 0x27, newGuestTable, hostFrame);
+  for (let page = 0; page < pages + 2 ** 16; page++) {
+    map(secondStage, page, hostFrame(page), 3, 3, newHostTable, same);
+    if (page === 2 ** 20 - 1) at4GiB();
+  }
+  for (let page = 0; page < pages; page++) map(firstStage, page, guestFrame(page), 0x67, 0x27, newGuestTable, hostFrame);
 
   const [legacyRoot, context] = [newHostTable(), newHostTable()];
   write(legacyRoot, 16, context, 1);

@@ -1,6 +1,7 @@
 // The VT-d unit beside the same walks in C: the same tables, the same streams of addresses, equal checksums.
 import { Memory } from '../dist/src/memory/memory.js';
 import { cReference } from './c-reference.mjs';
+import { vtdMemory } from './vtd-memory.mjs';
 import { BUILT, buildTables } from './vtd-tables.mjs';
 
 /** A unit that can all that the tables need: 4-level first and second stage, nested, host addresses of 46 bits. */
@@ -27,7 +28,7 @@ const WORKLOADS = {
 };
 const RUNS = 3;
 
-/** @returns whether every ratio is within its limit and every checksum is that of C */
+/** @returns whether every ratio and the memory are within their limits and every checksum is that of C */
 export async function vtd() {
   const { VtdUnit } = await import('../dist/src/iommu/vtd/unit.js');
   const memory = new Memory([{ start: 0, end: BUILT.memoryBytes }]);
@@ -38,7 +39,7 @@ export async function vtd() {
   if (typeof c === 'string') console.log(c);
 
   console.log(`${''.padEnd(16)} ${['ns', 'pool', 'flat', '/pool', 'limit', '/flat'].map((name) => name.padStart(7)).join(' ')}`);
-  let good = true;
+  let good = vtdMemory(c);
   for (const [name, load] of Object.entries(WORKLOADS)) {
     const { ns, checksum } = measure(unitFor(VtdUnit, memory, tables, load), load);
     const [pool, flat] = typeof c === 'string' ? [] : [c.pool[name], c.flat[name]];

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Memory } from './memory.ts';
@@ -120,4 +121,42 @@ test('what is read-only keeps what it has', () => {
   }
   for (const at of [0xff8, 0x3000]) assert.deepEqual([memory.isWritable(at, 0), memory.write64(at, 0, 1n)], [true, true]);
   assert.deepEqual([memory.read64(0x1ff8, 0), memory.read64(0x2000, 0), memory.isWritable(0x1000, 1)], [5n, 0n, true]);
+});
+
+/** Writes pages far apart, all of whose frame numbers have the same low 32 bits by sixteens, and reads them again. */
+function fill(memory: Memory, pages: number): void {
+  const address = (page: number) => (page % 16) * 2 ** 44 + Math.floor(page / 16) * 3 * 2 ** 20;
+  const first = memory.touch(0, 0);
+  for (let page = 0; page < pages; page++) memory.write32(...halves(address(page)), page + 1);
+  for (let page = 0; page < pages; page++) assert.equal(memory.read32(...halves(address(page))), page + 1);
+  assert.equal(memory.words[first], 1);
+  assert.equal(memory.read32(0x1000, 0), 0);
+  assert.equal(memory.locate(0, 2 ** 16), -1);
+  assert.equal(memory.pageCount, pages);
+}
+
+test('a memory that grows keeps its content, and every page its place', () => {
+  const memory = new Memory([{ start: 0, end: 2 ** 48 }]);
+  const few = memory.words;
+  fill(memory, 1000);
+  assert.notEqual(memory.words, few);
+  // Once large, it does not move again.
+  const { words } = memory;
+  for (let page = 1000; page < 5000; page++) memory.write32(...halves(2 ** 47 + page * 4096), 1);
+  assert.equal(memory.words, words);
+});
+
+test('where address space is limited a memory grows as it needs to', () => {
+  const module = new URL('./memory.js', import.meta.url).href;
+  const program = `const { Memory } = await import(${JSON.stringify(module)});
+    const memory = new Memory([{ start: 0, end: 2 ** 42 }]);
+    for (let page = 0; page < 1000; page++) memory.write32(0, page, page + 1);
+    for (let page = 0; page < 1000; page++) if (memory.read32(0, page) !== page + 1) process.exit(1);
+    if (memory.words.length !== 2 ** 20 || memory.pageCount !== 1000) process.exit(2);`;
+  const { status, stderr } = spawnSync(
+    'sh',
+    ['-c', 'ulimit -v 3000000; exec "$0" --input-type=module -e "$1"', process.execPath, program],
+    { encoding: 'utf8' },
+  );
+  assert.equal(status, 0, stderr);
 });

@@ -17,10 +17,16 @@ export interface MemorySnapshot {
 export const PAGE_BYTES = 4096;
 const PAGE_WORDS = PAGE_BYTES / 4;
 const TWO_32 = 2 ** 32;
-/** Directories cover 16 MiB each, and more when there would be too many of them. */
-const LEAST_SHIFT = 24;
-const MOST_DIRECTORIES = 2 ** 20;
 const MOST_BITS = 52;
+
+/** A page's place in a slot has 20 bits, so what is written is up to 4 GiB. */
+const PLACE_BITS = 20;
+const MOST_PAGES = 2 ** PLACE_BITS;
+const PLACE = MOST_PAGES - 1;
+/** Up to here arrays grow twofold; then one that is never full is asked for. See `longer`. */
+const SMALL_WORDS = 2 ** 18;
+/** 2^32 divided by the golden ratio: neighbouring frames get slots far from each other. */
+const GOLDEN = 0x9e3779b1;
 
 /**
  * RAM at the given ranges; there is nothing behind other addresses. A page takes space from the first write on; before
@@ -37,35 +43,30 @@ export class Memory {
   /** Counts the times that pages lost their place (`restore`). An index from `locate` holds as long as it stays. */
   generation = 0;
   private pages = 1;
-  /** The frame number of each page, for snapshots. */
-  private frames: number[] = [-1];
-  /** For each block of `1 << shift` bytes where its directory begins; directory 0 belongs to blocks without pages. */
-  private readonly blocks: Int32Array;
-  /** Directories, one after the other: the page of each frame of a block, 0 when nobody wrote to it. */
-  private directories: Int32Array;
-  private used: number;
-  private readonly shift: number;
-  private readonly mask: number;
-  private readonly lastHi: number;
+  /**
+   * A hash table, at most half full, of two words a slot: bits 31:0 of a frame number; bits 39:32 of it above the page's
+   * place in `words`, which is 0 in a free slot. A frame is in the first slot from that of its hash on that was free.
+   */
+  private slots: Int32Array;
+  /** How far the hash of a frame is shifted to be the number of a slot. */
+  private shift: number;
+  private readonly mostWords: number;
 
   /**
    * @param ranges whole pages, below 2^52
    * @throws RangeError when a range is not
    */
   constructor(ranges: readonly AddressRange[]) {
-    for (const { start, end } of ranges)
+    let most = 1;
+    for (const { start, end } of ranges) {
       if (!(start >= 0 && start <= end && end <= 2 ** MOST_BITS && start % PAGE_BYTES === 0 && end % PAGE_BYTES === 0))
         throw new RangeError(`memory from ${start} to ${end} is no range of whole pages below 2^52`);
+      most += (end - start) / PAGE_BYTES;
+    }
     this.ranges = ranges.map(({ start, end }) => ({ start, end }));
-    const last = Math.max(PAGE_BYTES, ...ranges.map(({ end }) => end)) - 1;
-    this.lastHi = Math.floor(last / TWO_32);
-    let shift = LEAST_SHIFT;
-    while ((this.lastHi + 1) * 2 ** (32 - shift) > MOST_DIRECTORIES && shift < 32) shift++;
-    this.shift = shift;
-    this.mask = 2 ** (shift - 12) - 1;
-    this.blocks = new Int32Array((this.lastHi + 1) * 2 ** (32 - shift));
-    this.used = this.mask + 1;
-    this.directories = new Int32Array(this.used * 4);
+    this.mostWords = Math.min(most, MOST_PAGES) * PAGE_WORDS;
+    this.slots = new Int32Array(2 * 64);
+    this.shift = 32 - 6;
     this.words = new Int32Array(PAGE_WORDS * 16);
   }
 
@@ -79,10 +80,14 @@ export class Memory {
    * first write a page shares that of all others. See `touch`.
    */
   locate(lo: number, hi: number): number {
-    if (hi >>> 0 > this.lastHi) return -1;
-    const page = this.directories[this.blocks[this.block(lo, hi)]! + ((lo >>> 12) & this.mask)]!;
-    if (page === 0 && !this.has(lo, hi)) return -1;
-    return page * PAGE_WORDS + ((lo >>> 2) & (PAGE_WORDS - 1));
+    const { slots } = this;
+    const frame = (hi << 20) | (lo >>> 12);
+    for (let at = slotOf(frame, hi, this.shift); ; at = (at + 2) & (slots.length - 1)) {
+      const place = slots[at + 1]!;
+      if (slots[at] === frame && place >>> PLACE_BITS === hi >>> 12 && place !== 0)
+        return (place & PLACE) * PAGE_WORDS + ((lo >>> 2) & (PAGE_WORDS - 1));
+      if (place === 0) return this.has(lo, hi) ? (lo >>> 2) & (PAGE_WORDS - 1) : -1;
+    }
   }
 
   /** As `locate`, and the page becomes one of its own, to be written to; -1 as well where writes are refused. */
@@ -157,12 +162,19 @@ export class Memory {
 
   /** Everything that was written. */
   snapshot(): MemorySnapshot {
-    const order = [...this.frames.keys()].slice(1).sort((a, b) => this.frames[a]! - this.frames[b]!);
-    const words = new Int32Array(order.length * PAGE_WORDS);
-    order.forEach((page, i) => {
-      words.set(this.words.subarray(page * PAGE_WORDS, (page + 1) * PAGE_WORDS), i * PAGE_WORDS);
+    const { slots } = this;
+    const found: { frame: number; from: number }[] = [];
+    for (let at = 0; at < slots.length; at += 2) {
+      const place = slots[at + 1]!;
+      if (place !== 0)
+        found.push({ frame: (place >>> PLACE_BITS) * TWO_32 + (slots[at]! >>> 0), from: (place & PLACE) * PAGE_WORDS });
+    }
+    found.sort((a, b) => a.frame - b.frame);
+    const words = new Int32Array(found.length * PAGE_WORDS);
+    found.forEach(({ from }, i) => {
+      words.set(this.words.subarray(from, from + PAGE_WORDS), i * PAGE_WORDS);
     });
-    return { frames: order.map((page) => this.frames[page]!), words };
+    return { frames: found.map(({ frame }) => frame), words };
   }
 
   /**
@@ -173,19 +185,12 @@ export class Memory {
     for (const frame of frames)
       if (!this.has((frame << 12) | 0, Math.floor(frame / 2 ** 20))) throw new RangeError(`there is no memory at frame ${frame}`);
     this.generation++;
-    this.blocks.fill(0);
-    this.used = this.mask + 1;
+    this.slots.fill(0);
     this.pages = 1;
-    this.frames = [-1];
     frames.forEach((frame, i) => {
       const page = this.addPage((frame << 12) | 0, Math.floor(frame / 2 ** 20));
       this.words.set(words.subarray(i * PAGE_WORDS, (i + 1) * PAGE_WORDS), page * PAGE_WORDS);
     });
-  }
-
-  private block(lo: number, hi: number): number {
-    // Two shifts: by 32 - shift = 0 bits when directories cover 4 GiB.
-    return (hi << (32 - this.shift)) | ((lo >>> (this.shift - 1)) >>> 1);
   }
 
   private has(lo: number, hi: number): boolean {
@@ -193,22 +198,35 @@ export class Memory {
   }
 
   private addPage(lo: number, hi: number): number {
-    const block = this.block(lo, hi);
-    if (this.blocks[block] === 0) {
-      const size = this.mask + 1;
-      if (this.used + size > this.directories.length) this.directories = larger(this.directories);
-      // Space of an earlier life (`restore`) is used again.
-      this.directories.fill(0, this.used, this.used + size);
-      this.blocks[block] = this.used;
-      this.used += size;
-    }
+    if (this.pages === MOST_PAGES) throw new RangeError('more than 4 GiB of memory would have content');
     const page = this.pages++;
-    if (this.pages * PAGE_WORDS > this.words.length) this.words = larger(this.words);
+    if (this.pages * PAGE_WORDS > this.words.length) this.words = longer(this.words, this.mostWords);
+    // Space of an earlier life (`restore`) is used again.
     this.words.fill(0, page * PAGE_WORDS, this.pages * PAGE_WORDS);
-    this.directories[this.blocks[block]! + ((lo >>> 12) & this.mask)] = page;
-    this.frames.push((hi >>> 0) * 2 ** 20 + (lo >>> 12));
+    if (this.pages * 4 > this.slots.length) this.widen();
+    insert(this.slots, this.shift, (hi << 20) | (lo >>> 12), ((hi >>> 12) << PLACE_BITS) | page);
     return page;
   }
+
+  private widen(): void {
+    const wider = new Int32Array(this.slots.length * 2);
+    this.shift--;
+    for (let at = 0; at < this.slots.length; at += 2)
+      if (this.slots[at + 1] !== 0) insert(wider, this.shift, this.slots[at]!, this.slots[at + 1]!);
+    this.slots = wider;
+  }
+}
+
+/** Where the search for a frame begins, given bits 31:0 of its number and the upper half of its address. */
+function slotOf(frame: number, hi: number, shift: number): number {
+  return (Math.imul(frame ^ (hi >>> 12), GOLDEN) >>> shift) << 1;
+}
+
+function insert(slots: Int32Array, shift: number, frame: number, place: number): void {
+  let at = slotOf(frame, (place >>> PLACE_BITS) << 12, shift);
+  while (slots[at + 1] !== 0) at = (at + 2) & (slots.length - 1);
+  slots[at] = frame;
+  slots[at + 1] = place;
 }
 
 function inAny(ranges: readonly AddressRange[], lo: number, hi: number): boolean {
@@ -222,8 +240,26 @@ function carried(lo: number, hi: number, i: number): number {
   return (lo >>> 0) + i >= TWO_32 ? (hi + 1) | 0 : hi;
 }
 
-function larger(words: Int32Array): Int32Array {
-  const out = new Int32Array(words.length * 2);
+/**
+ * A copy with more room. Once it is not small it has all the room that can ever be needed: operating systems find memory for
+ * an array of zeros as it is written to, so room costs nothing, where copies that are left behind would. Where so much is
+ * refused, beyond a limit of address space, it has twice the room.
+ *
+ * @throws RangeError when that is refused as well
+ */
+function longer(words: Int32Array, most: number): Int32Array {
+  const twice = words.length * 2;
+  if (twice <= SMALL_WORDS || most <= twice) return copied(words, twice);
+  try {
+    return copied(words, most);
+  } catch (error) {
+    if (error instanceof RangeError) return copied(words, twice);
+    throw error;
+  }
+}
+
+function copied(words: Int32Array, length: number): Int32Array {
+  const out = new Int32Array(length);
   out.set(words);
   return out;
 }

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FIRST_STAGE, FS1, FS2, FS4, IOVA, Machine, NESTED, PAGE, SID } from '../../../test/vtd-machine.ts';
+import { WRITE } from './request.ts';
+
+const A = 0x20n;
+const D = 0x40n;
+
+for (const [name, mode] of Object.entries({ 'first stage': FIRST_STAGE, nested: NESTED }))
+  test(`${name}: flags are set where the tables are by then, when memory grows in the middle of a walk`, () => {
+    const machine = new Machine(mode);
+    for (const [at, flags] of [
+      [FS4, A],
+      [FS2 + 2 * 8, A],
+      [FS1, A | D],
+    ] as const)
+      machine.write(at, machine.read(at) & ~flags);
+    let reads = 0;
+    let replaced = 0;
+    machine.unit.trail = {
+      push: () => {
+        const { words } = machine.memory;
+        for (let page = 0; page < 40; page++) machine.write(0x1000000 + (40 * reads + page) * 4096, 1n);
+        reads++;
+        if (words !== machine.memory.words) replaced++;
+      },
+    };
+    assert.equal(machine.unit.translate(SID, IOVA, 0, WRITE, -1), 0);
+    assert.equal(machine.unit.out.lo, PAGE);
+    assert.ok(replaced > 1, `replaced ${replaced} times in ${reads} reads`);
+    assert.equal(machine.read(FS4) & A, A);
+    assert.equal(machine.read(FS2 + 2 * 8) & A, A);
+    assert.equal(machine.read(FS1) & (A | D), A | D);
+  });
