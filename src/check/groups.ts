@@ -24,8 +24,15 @@ export interface GroupsOfPicture {
   on: boolean;
 }
 
+/** What a posted listing tells: its words know what decides groups, and its record as a host does not hold that. */
+export interface ListedPicture extends Picture {
+  topology: Topology;
+}
+
 /** From what was read of a host. Functions that the kernel has in a group are taken as covered by a unit. */
 export function groupsOfPicture(picture: Picture): GroupsOfPicture {
+  const { topology: listed } = picture as Partial<ListedPicture>;
+  if (listed !== undefined) return { topology: listed, on: true };
   const { dmar } = indexOf(picture);
   const on = picture.units.length > 0 || picture.groups.length > 0;
   const table = (signature: 'IVRS' | 'VIOT') => picture.firmwareTables.find((one) => one.signature === signature)?.bytes;

@@ -23,6 +23,10 @@ export interface Inspection {
   reserved: ReservedRegion[];
   /** `because`: why its functions are one group, computed; absent for one function, or when the bytes that decide could not be read. */
   groups: { number: number; type?: string; devices: string[]; because?: string }[];
+  /** Of a posted listing that has no groups of the kernel: they follow from what it shows. Absent: they are the kernel's. */
+  groupsAre?: 'computed';
+  /** Of a posted listing: functions whose group could not be computed, and why. */
+  unknownGroups?: { bdf: string; because: string[] }[];
   /** Where the kernel's groups are not those that the hardware leads to, and what that means. */
   doubts: string[];
   functions: InspectedFunction[];

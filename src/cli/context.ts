@@ -24,7 +24,7 @@ export interface Context {
   readonly state: string;
   /** This machine, what lies below `--root`, or the record that `--host` names. */
   host(): Promise<Host>;
-  /** With `--host lspci:FILE` what somebody posted; undefined for every other host. Read it instead of `host()` when there is one. */
+  /** With `--host lspci:FILE` what somebody posted; undefined for every other host. The words tell more than `host()` of it does. */
   listing(): Promise<{ name: string; text: string } | undefined>;
   /** This machine, for a verb that changes it. @throws UsageError with `--host`: a record cannot be changed */
   machine(): Promise<Host>;
@@ -55,6 +55,18 @@ export function makeContext(globals: Globals, world: World): Context {
     const { liveHost } = await import('../host/live/index.ts');
     return liveHost(globals.root === undefined ? {} : { root: resolve(globals.root) });
   };
+  const readListing = async (given: string) => {
+    const name = given.slice(LISTING.length);
+    return { name: name === '-' ? 'standard input' : name, text: await (await import('./input.ts')).readInputText(name) };
+  };
+  /** Standard input can be read once only. */
+  let listed: ReturnType<typeof readListing> | undefined;
+  const listing = async () => {
+    if (globals.host?.startsWith(LISTING) !== true) return undefined;
+    if (globals.root !== undefined) throw new UsageError('--host and --root exclude each other: which host is meant?');
+    listed ??= readListing(globals.host);
+    return await listed;
+  };
   return {
     world,
     json: globals.json,
@@ -63,14 +75,11 @@ export function makeContext(globals: Globals, world: World): Context {
     async host() {
       if (globals.host === undefined) return await machine();
       if (globals.root !== undefined) throw new UsageError('--host and --root exclude each other: which host is meant?');
-      return await (await import('./recorded-host.ts')).recordedHost(globals.host, state);
+      const { recordedHost, recordedListing } = await import('./recorded-host.ts');
+      const posted = await listing();
+      return posted === undefined ? await recordedHost(globals.host, state) : recordedListing(posted, state);
     },
-    async listing() {
-      if (globals.host?.startsWith(LISTING) !== true) return undefined;
-      if (globals.root !== undefined) throw new UsageError('--host and --root exclude each other: which host is meant?');
-      const name = globals.host.slice(LISTING.length);
-      return { name: name === '-' ? 'standard input' : name, text: await (await import('./input.ts')).readInputText(name) };
-    },
+    listing,
     async machine() {
       if (globals.host !== undefined)
         throw new UsageError(

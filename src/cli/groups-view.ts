@@ -94,7 +94,11 @@ function renderDifferences({ differences, presence }: GroupsReport, page: Page):
   return lines.join('\n');
 }
 
-function renderUnknown({ unknown, are }: GroupsReport, page: Page): string {
+/** Functions whose group is not known: each cause once. Empty when there is none. */
+export function renderUnknown(
+  { unknown, are }: { unknown: readonly { bdf: string; because: readonly string[] }[]; are: GroupsReport['are'] },
+  page: Page,
+): string {
   if (unknown.length === 0) return '';
   // Many functions have one cause: each cause is told once.
   const causes = new Map<string, string[]>();

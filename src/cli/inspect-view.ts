@@ -1,6 +1,7 @@
 import type { Inspection } from '../check/inspect.ts';
 import type { InspectedFunction } from '../check/inspect-function.ts';
 import type { Ability, UnitSummary } from '../check/units.ts';
+import { renderUnknown } from './groups-view.ts';
 import { harmless, indent, type Page, showBytes, table, wrap } from './output.ts';
 
 /**
@@ -39,7 +40,16 @@ export function renderInspection(report: Inspection, page: Page, bdf: string | u
       );
   } else parts.push(part('Devices', renderTree(report, inner)));
   const shared = report.groups.filter((group) => group.devices.length > 1);
-  if (shared.length > 0) parts.push(part('Groups of more than one', shared.map((group) => renderGroup(group, inner)).join('\n')));
+  const computed = report.groupsAre === 'computed';
+  if (shared.length > 0)
+    parts.push(
+      part(
+        `Groups of more than one${computed ? ' (computed: the listing has none of the kernel)' : ''}`,
+        shared.map((group) => renderGroup(group, inner)).join('\n'),
+      ),
+    );
+  const unknown = renderUnknown({ unknown: report.unknownGroups ?? [], are: computed ? 'computed' : 'kernel' }, page);
+  if (unknown !== '') parts.push(unknown);
   if (report.doubts.length > 0)
     parts.push(part('Doubtful isolation', report.doubts.flatMap((doubt) => wrap(harmless(doubt), inner.width)).join('\n')));
   if (report.unread.length > 0) parts.push(part('Not read', renderUnread(report.unread, inner)));
@@ -189,7 +199,7 @@ function renderFunction(found: InspectedFunction, report: Inspection, page: Page
   const facts = [
     names,
     found.driver ?? '',
-    found.group === undefined ? '' : `group ${found.group}`,
+    found.group === undefined ? '' : `group ${found.group}${report.groupsAre === undefined ? '' : ' (computed)'}`,
     found.physfn === undefined ? '' : `VF of ${short(found.physfn)}`,
     found.bootDisplay ? 'boot display' : '',
     found.untrusted ? 'not trusted' : '',
@@ -280,7 +290,8 @@ function renderSum(report: Inspection): string {
   const endpoints = report.functions.filter((found) => found.verdict.is !== 'bridge');
   const usable = endpoints.filter((found) => found.verdict.is === 'ready' || found.verdict.is === 'possible').length;
   const vfs = endpoints.reduce((sum, found) => sum + (found.vfs?.possible ?? 0), 0);
-  return `${count(report.groups.length, 'group')}, ${count(endpoints.length, 'device')}: ${usable} can be passed through whole, ${count(vfs, 'VF')} can be had.`;
+  const are = report.groupsAre === undefined ? '' : ' (computed)';
+  return `${count(report.groups.length, 'group')}${are}, ${count(endpoints.length, 'device')}: ${usable} can be passed through whole, ${count(vfs, 'VF')} can be had.`;
 }
 
 function groupSize(report: Inspection, found: InspectedFunction): number {

@@ -1,18 +1,28 @@
 import { type Inspection, inspect } from '../check/inspect.ts';
+import { inspectListing } from '../check/inspect-listing.ts';
 import { readPicture } from '../host/picture.ts';
-import { formatBdf, parseBdf } from '../pci/index.ts';
+import { topologyOfListing } from '../iommu/index.ts';
+import { formatBdf, parseBdf, readHexDump, readLspciText } from '../pci/index.ts';
 import type { Run } from './command.ts';
+import type { Context } from './context.ts';
 import { EXIT, UsageError } from './exit.ts';
 import { renderInspection } from './inspect-view.ts';
 
 export const run: Run<'inspect'> = async ({ device, group }, cx) => {
-  const progress = cx.progress('reading the host');
-  const report = inspect(await readPicture(await cx.host()).finally(() => progress.done()));
+  const report = await inspection(cx);
   const bdf = device === undefined ? undefined : addressOf(report, device);
   const shown = bdf === undefined && group === undefined ? report : only(report, bdf, group);
   cx.print(shown, (whole, page) => renderInspection(whole, page, bdf));
   return shown.iommu.is === 'fail' ? EXIT.findings : EXIT.ok;
 };
+
+async function inspection(cx: Context): Promise<Inspection> {
+  const progress = cx.progress('reading the host');
+  const picture = await readPicture(await cx.host()).finally(() => progress.done());
+  const listing = await cx.listing();
+  if (listing === undefined) return inspect(picture);
+  return inspectListing({ ...picture, topology: topologyOfListing(readLspciText(listing.text), readHexDump(listing.text)) });
+}
 
 /** @throws UsageError when the text is no address, or of no function here */
 function addressOf(report: Inspection, device: string): string {
@@ -43,6 +53,7 @@ function only(report: Inspection, bdf: string | undefined, group: string | undef
         region.owners.some((owner) => members.has(owner)),
     ),
     groups,
+    ...(report.unknownGroups && { unknownGroups: report.unknownGroups.filter((one) => members.has(one.bdf)) }),
     functions,
   };
 }

@@ -103,6 +103,8 @@ export const inspectReport: z.ZodMiniType<Inspection> = z.strictObject({
       because: z.optional(z.string()),
     }),
   ),
+  groupsAre: z.optional(z.literal('computed')),
+  unknownGroups: z.optional(z.array(z.strictObject({ bdf: z.string(), because: z.array(z.string()) }))),
   doubts: z.array(z.string()),
   functions: z.array(
     z.strictObject({
