@@ -1,20 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { VTD_INTERRUPTS } from './conformance/vtd-interrupt-sets.ts';
-import { type InterruptAnswer, type InterruptExpect, judgeInterrupt } from './conformance/vtd-interrupts.ts';
-import { ROOT } from './data.ts';
-
-const vectors = join(ROOT, '../shared/vectors');
-const skip = !existsSync(vectors) && 'no shared vectors beside the repository';
-
-for (const set of VTD_INTERRUPTS)
-  test(`${set.name}: every request is answered as recorded`, { skip }, async () => {
-    const outcome = (await set.run(vectors))!;
-    assert.deepEqual(outcome.disagreements, []);
-    assert.ok(outcome.total > 20);
-  });
+import { type InterruptAnswer, type InterruptExpect, interruptDiffers, interruptExcused } from './conformance/vtd-interrupts.ts';
 
 const answer: InterruptAnswer = {
   r: 'irq',
@@ -25,6 +11,7 @@ const answer: InterruptAnswer = {
   pid: 0n,
   reason: 0,
   fault: undefined,
+  fsts: 0,
   reads: [['irte', 0x1050n]],
   irte: { low: 1n, high: 0n },
 };
@@ -34,7 +21,12 @@ const judge = (
   ours: Partial<InterruptAnswer> = {},
   quirks: string[] = [],
   accept: InterruptExpect[] = [],
-) => judgeInterrupt({ sid: 0x100, addr: '0xfee000b0', expect, accept }, quirks, { ...answer, ...ours });
+) => {
+  const op = { sid: 0x100, addr: '0xfee000b0', expect, accept };
+  const said = { ...answer, ...ours };
+  const why = interruptDiffers(op, said);
+  return why !== undefined && interruptExcused(op, new Set(quirks), said) ? undefined : why;
+};
 
 test('an answer agrees when all that is said of it does', () => {
   assert.equal(
@@ -50,14 +42,14 @@ test('each thing that differs is named', () => {
   assert.match(judge({ r: 'irq', msi: ['0xfee2300c', '0xc193'] })!, /address/);
   assert.match(judge({ r: 'irq', msi: ['0x100fee2300c', '0xc194'] })!, /data/);
   assert.match(judge({ r: 'irq', reads: [] })!, /reads/);
-  assert.match(judge({ r: 'posted' })!, /irq, not posted/);
+  assert.match(judge({ r: 'posted' })!, /answer is irq, not posted/);
   const blocked = { r: 'fault', reason: 0x22, message: undefined } as const;
   const fault = { reason: 0x22, sid: 0x100, type: 0, info: 5n << 48n };
   assert.equal(
     judge({ r: 'fault', fault: { reason: 0x22, sid: 0x100, info: '0x5000000000000' } }, { ...blocked, fault }),
     undefined,
   );
-  assert.match(judge({ r: 'fault', fault: { reason: 0x24, sid: 0x100 } }, { ...blocked, fault })!, /22h, not fault 24h/);
+  assert.match(judge({ r: 'fault', fault: { reason: 0x24, sid: 0x100 } }, { ...blocked, fault })!, /reason is 34, not 36/);
   assert.match(judge({ r: 'fault', fault: { reason: 0x22, sid: 0x101 } }, { ...blocked, fault })!, /sid/);
   assert.match(judge({ r: 'fault', fault: { reason: 0x22, sid: 0x100, info: '0x0' } }, { ...blocked, fault })!, /info/);
   const posted = { r: 'posted', vector: 7, pid: 0x40n, message: undefined } as const;

@@ -8,9 +8,7 @@ import { MEMLOCK } from './memlock.ts';
 import { pciCapabilities, pciHeaders } from './pci.ts';
 import type { ConformanceSet } from './set.ts';
 import { VTD } from './vtd.ts';
-import { VTD_INTERRUPTS } from './vtd-interrupt-sets.ts';
 import { VTD_LINUX } from './vtd-linux.ts';
-import { VTD_REGISTERS } from './vtd-registers.ts';
 import { XRD } from './xrd.ts';
 
 /** Every set, in the order of the report. */
@@ -27,8 +25,6 @@ export const SETS: readonly ConformanceSet[] = [
   faultLines,
   ...LOGS,
   CASES,
-  ...VTD_INTERRUPTS,
   ...VTD,
-  VTD_REGISTERS,
   VTD_LINUX,
 ];

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Memory } from '../../src/memory/memory.ts';
 import type { InterruptExpect } from './vtd-interrupts.ts';
-import type { AtsOp, DmaOp } from './vtd-requests.ts';
+import type { AtsOp, DmaOp, RequestExpect } from './vtd-requests.ts';
 
 /** One case of a vector file: memory, what software and devices do in order, and what came of it. Numbers in strings are hexadecimal. */
 export interface VtdCase {
@@ -25,13 +25,37 @@ export interface VtdCase {
   memLoose?: [at: string, mask: string][];
 }
 
-/** As far as interrupts need them. */
+/** A message that the unit itself sent. */
+export interface Event {
+  addr: string;
+  data: string;
+}
+
+export interface WriteOp {
+  op: 'w32' | 'w64';
+  off: number;
+  val: string;
+  expect?: { events?: Event[] };
+}
+
+/** A write of 4 bytes; inside FEEx_xxxxh an interrupt request. */
+export interface MsiOp {
+  op: 'msi';
+  sid: number;
+  addr: string;
+  data: number;
+  clear: boolean;
+  expect: InterruptExpect & RequestExpect;
+  expectFresh?: InterruptExpect & RequestExpect;
+  accept?: (InterruptExpect & RequestExpect)[];
+}
+
 export type VtdOp =
-  | { op: 'w32' | 'w64'; off: number; val: string }
+  | WriteOp
   | { op: 'r32' | 'r64'; off: number; expect: { val: string } }
   | { op: 'mem'; at: string; q: string[] }
-  | { op: 'msi'; sid: number; addr: string; data: number; clear: boolean; expect: InterruptExpect; accept?: InterruptExpect[] }
   | { op: 'flush' }
+  | MsiOp
   | DmaOp
   | AtsOp;
 
@@ -41,9 +65,13 @@ const RAM = [
   { start: 0x100000, end: 0x80000000 },
   { start: 0x1_0000_0000, end: 0x2_8000_0000 },
 ];
+/** Room for a queue that the case does not know of; see `Driver.submit`. */
+export const SCRATCH = 0x3_fff0_0000;
 
 export const lowHalf = (value: bigint): number => Number(BigInt.asIntN(32, value));
 export const highHalf = (value: bigint): number => Number(BigInt.asIntN(32, value >> 32n));
+export const joined = (lo: number, hi: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
+export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
 /** The files of cases in a folder. */
 export function caseFiles(folder: string): string[] {
@@ -64,9 +92,14 @@ export function* casesOf(file: string): Generator<VtdCase> {
   }
 }
 
+/** Memory without content. */
+export function emptyMemory(): Memory {
+  return new Memory([...RAM, { start: SCRATCH, end: SCRATCH + 0x100000 }]);
+}
+
 /** Memory as a case has it at its beginning. */
 export function memoryOf({ mem }: VtdCase): Memory {
-  const memory = new Memory(RAM);
+  const memory = emptyMemory();
   for (const [at, ...words] of mem) writeWords(memory, at, words);
   return memory;
 }
@@ -75,9 +108,13 @@ export function memoryOf({ mem }: VtdCase): Memory {
 export function writeWords(memory: Memory, at: string, words: readonly string[]): void {
   let address = BigInt(at);
   for (const word of words) {
-    memory.write64(lowHalf(address), highHalf(address), BigInt(word));
+    writeWord(memory, address, BigInt(word));
     address += 8n;
   }
+}
+
+export function writeWord(memory: Memory, address: bigint, word: bigint): void {
+  memory.write64(lowHalf(address), highHalf(address), word);
 }
 
 export function readWord(memory: Memory, address: bigint): bigint | undefined {
