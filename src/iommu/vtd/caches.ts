@@ -1,6 +1,7 @@
 import { type AddressSpace, AddressSpaces, NESTED } from './address-space.ts';
 import type { CacheTable } from './cache-table.ts';
-import { ContextCache } from './context-cache.ts';
+import { ContextCache, sidMaskOf } from './context-cache.ts';
+import { FaultCache } from './fault-cache.ts';
 import { DOMAIN, GLOBAL, PASID } from './granularity.ts';
 import { HostPermissionCache } from './host-permission-cache.ts';
 import { Iotlb } from './iotlb.ts';
@@ -19,6 +20,8 @@ export interface CacheSizes {
   readonly secondStage: number;
   /** Permissions of host physical pages. */
   readonly hostPermission: number;
+  /** Entries that met a fault, in a unit with CAP_REG.CM = 1. */
+  readonly fault: number;
   /** Interrupt entries. */
   readonly interrupt: number;
 }
@@ -30,6 +33,7 @@ export const CACHE_SIZES: CacheSizes = {
   firstStage: 1024,
   secondStage: 4096,
   hostPermission: 256,
+  fault: 1024,
   interrupt: 256,
 };
 export const NO_CACHES: CacheSizes = {
@@ -39,6 +43,7 @@ export const NO_CACHES: CacheSizes = {
   firstStage: 0,
   secondStage: 0,
   hostPermission: 0,
+  fault: 0,
   interrupt: 0,
 };
 
@@ -50,6 +55,7 @@ export class Caches {
   readonly firstStage: PagingStructureCache;
   readonly secondStage: PagingStructureCache;
   readonly hostPermission: HostPermissionCache;
+  readonly fault: FaultCache;
   /** What was made of entries of the first two. */
   readonly spaces: AddressSpaces = new AddressSpaces();
 
@@ -60,6 +66,7 @@ export class Caches {
     this.firstStage = new PagingStructureCache(sizes.firstStage);
     this.secondStage = new PagingStructureCache(sizes.secondStage);
     this.hostPermission = new HostPermissionCache(sizes.hostPermission);
+    this.fault = new FaultCache(sizes.fault);
   }
 
   /** Gives the tables of an address space the numbers by which paging structures are held. */
@@ -103,12 +110,14 @@ export class Caches {
    */
   invalidateContextCache(granularity: number, did: number, sid: number, fm: number): void {
     this.context.invalidate(granularity, did, sid, fm);
+    this.fault.invalidateContext(granularity, did, sid, sidMaskOf(fm));
     this.spaces.forget();
   }
 
   /** PASID-cache invalidation. VT-d 5.10 §6.5.2.2. @param granularity PASID_CACHE_DOMAIN, PASID_CACHE_PASID or PASID_CACHE_GLOBAL */
   invalidatePasidCache(granularity: number, did: number, pasid: number): void {
     this.pasid.invalidate(granularity, did, pasid);
+    this.fault.invalidatePasidEntries(granularity, pasid);
     this.spaces.forget();
   }
 
@@ -121,6 +130,7 @@ export class Caches {
    */
   invalidateIotlb(granularity: number, did: number, lo: number, hi: number, am: number, ih: number): void {
     this.iotlb.invalidate(granularity, did, lo, hi, am);
+    this.fault.invalidatePages(granularity, did, lo, hi, am, ih);
     if (granularity === GLOBAL) {
       this.firstStage.flush();
       this.secondStage.flush();
@@ -138,8 +148,10 @@ export class Caches {
    */
   invalidatePasidIotlb(granularity: number, did: number, pasid: number, lo: number, hi: number, am: number, ih: number): void {
     this.iotlb.invalidatePasid(granularity, did, pasid, lo, hi, am);
-    if (granularity === PASID) this.firstStage.invalidatePasid(did, pasid);
-    else if (!ih) this.firstStage.invalidateRange(did, pasid, lo, hi, am);
+    if (granularity === PASID) {
+      this.firstStage.invalidatePasid(did, pasid);
+      this.fault.invalidatePasidPages(did, pasid);
+    } else if (!ih) this.firstStage.invalidateRange(did, pasid, lo, hi, am);
   }
 
   /** HPT cache invalidation. VT-d 5.10 §6.5.2.7. @param ih 0 to 3: up to which level, less 1 */
@@ -170,6 +182,6 @@ export class Caches {
   }
 
   private all(): CacheTable[] {
-    return [this.context, this.pasid, this.iotlb, this.firstStage, this.secondStage, this.hostPermission];
+    return [this.context, this.pasid, this.iotlb, this.firstStage, this.secondStage, this.hostPermission, this.fault];
   }
 }

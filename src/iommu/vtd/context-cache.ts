@@ -31,7 +31,7 @@ export class ContextCache extends CacheTable {
    * dropped whatever its domain.
    */
   invalidate(granularity: number, did: number, sid: number, fm: number): void {
-    const sidMask = 0xffff & ~[0, 4, 6, 7][fm & 3]!;
+    const sidMask = sidMaskOf(fm);
     this.drop((at) => {
       if (granularity === GLOBAL) return true;
       const tag = this.words[at]!;
@@ -44,6 +44,11 @@ export class ContextCache extends CacheTable {
   private slot(sid: number): number {
     return ((sid ^ (sid >>> 8)) & this.mask) * this.stride;
   }
+}
+
+/** The bits of a source-id that count with a function mask. Table 21. */
+export function sidMaskOf(fm: number): number {
+  return 0xffff & ~[0, 4, 6, 7][fm & 3]!;
 }
 
 function tagOf(sid: number, TTM: number): number {

@@ -53,7 +53,7 @@ export class LegacyTables {
     let { words } = context;
     let at = context.find(sid, LEGACY);
     if (at < 0) {
-      const fault = this.read(sid);
+      const fault = this.can.CM ? this.readOrHeld(sid) : this.read(sid);
       if (fault !== 0) return fault;
       words = this.memory.words;
       at = this.found;
@@ -89,6 +89,19 @@ export class LegacyTables {
 
   /** Where the entry is in `memory.words` that was just read. */
   private found = -1;
+
+  /** With CM = 1: §6.2.2. */
+  private readOrHeld(sid: number): number {
+    const { fault } = this.caches;
+    const held = fault.context(sid, LEGACY);
+    if (held !== 0) {
+      this.FPD = fault.FPD;
+      return held;
+    }
+    const number = this.read(sid);
+    if (number !== 0) fault.holdContext(sid, LEGACY, number, this.FPD);
+    return number;
+  }
 
   private read(sid: number): number {
     const { memory, can, active, trail } = this;

@@ -1,3 +1,5 @@
+import { UNTRANSLATED } from './faults.ts';
+
 // What requests ask for and what they get, in the numbers that travel through a unit.
 
 /** Rights. What a request asks for is a sum of these; an atomic request is `ATOMIC | READ | WRITE`. */
@@ -41,4 +43,9 @@ export class Translation {
   get snoop(): number {
     return this.info & SNOOP ? 1 : 0;
   }
+}
+
+/** Rights that a request must have; a translation request takes what there is. @param kind a column of Table 30 */
+export function needs(kind: number, access: number): number {
+  return kind === UNTRANSLATED && (access & ZERO_LENGTH) === 0 ? access & ALL : 0;
 }

@@ -98,10 +98,11 @@ export class ScalableTables {
     this.HPTE = this.context0 & HPTE;
     if (refused !== 0 || (kind === TRANSLATED && this.HPTE === 0)) return refused;
 
+    const { can } = this;
     const { context, pasid: pasids, spaces } = this.caches;
     spaces.release(space);
     const effective = pasid >= 0 ? pasid : this.context2 & RID_PASID;
-    const missing = this.addressSpace(space, sid, effective);
+    const missing = can.CM ? this.addressSpaceOrHeld(space, sid, effective) : this.addressSpace(space, sid, effective);
     if (missing !== 0) return missing;
     space.FPD = this.FPD;
     if (context.find(sid, SCALABLE) >= 0 && pasids.find(sid, effective) >= 0)
@@ -115,7 +116,7 @@ export class ScalableTables {
     let { words } = context;
     let at = context.find(sid, SCALABLE);
     if (at < 0) {
-      const fault = this.readContext(sid);
+      const fault = this.can.CM ? this.contextOrHeld(sid) : this.readContext(sid);
       if (fault !== 0) return fault;
       words = this.memory.words;
       at = this.found;
@@ -129,6 +130,19 @@ export class ScalableTables {
 
   /** Where the entry is in `memory.words` that was just read. */
   private found = -1;
+
+  /** With CM = 1: §6.2.2. */
+  private contextOrHeld(sid: number): number {
+    const { fault } = this.caches;
+    const held = fault.context(sid, SCALABLE);
+    if (held !== 0) {
+      this.FPD = fault.FPD;
+      return held;
+    }
+    const number = this.readContext(sid);
+    if (number !== 0) fault.holdContext(sid, SCALABLE, number, this.FPD);
+    return number;
+  }
 
   private readContext(sid: number): number {
     const { memory, can, active, trail } = this;
@@ -180,6 +194,19 @@ export class ScalableTables {
     if (kind === PAGE_REQUEST && (word0 & PRE) === 0) return SCT_8;
     if (pasid >= 0 && pasid === (word2 & RID_PASID)) return SCT_9;
     return kind === TRANSLATED && pasid >= 0 && (word0 & EPTR) === 0 ? SCT_10 : 0;
+  }
+
+  /** With CM = 1: §6.2.3. */
+  private addressSpaceOrHeld(space: AddressSpace, sid: number, pasid: number): number {
+    const { fault } = this.caches;
+    const held = fault.pasidEntry(sid, pasid);
+    if (held !== 0) {
+      this.FPD |= fault.FPD;
+      return held;
+    }
+    const number = this.addressSpace(space, sid, pasid);
+    if (number !== 0) fault.holdPasidEntry(sid, pasid, number, this.FPD);
+    return number;
   }
 
   /** Finds the PASID-table entry. Table 30, SPD and SPT.1 to SPT.4. */

@@ -2,13 +2,14 @@ import type { Memory } from '../../memory/memory.ts';
 import type { Abilities } from './abilities.ts';
 import { type AddressSpace, FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE } from './address-space.ts';
 import type { Caches } from './caches.ts';
+import { SecondStage } from './caching-mode.ts';
 import { numberOf, PAGE_REQUEST, TRANSLATED, TRANSLATION, UNTRANSLATED } from './faults.ts';
 import { DOMAIN, PAGE } from './granularity.ts';
 import { HostPermissions } from './host-permission.ts';
 import { inInterruptRange, overlapsInterruptRange } from './interrupt-range.ts';
 import { OUT_HI, OUT_LO } from './iotlb.ts';
 import { LegacyTables } from './legacy.ts';
-import { ALL, EXEC, LEVEL_AT, NO_WRITE, PRIV, READ, SNOOP, Translation, WRITE, ZERO_LENGTH } from './request.ts';
+import { ALL, EXEC, LEVEL_AT, NO_WRITE, needs, PRIV, READ, SNOOP, Translation, WRITE, ZERO_LENGTH } from './request.ts';
 import { ScalableTables } from './scalable.ts';
 import { type Active, LEGACY, SCALABLE } from './state.ts';
 import { PageWalk, RW, type Trail, US } from './walk.ts';
@@ -75,6 +76,7 @@ export class Translator {
   private readonly legacyTables: LegacyTables;
   private readonly scalableTables: ScalableTables;
   private readonly walk: PageWalk;
+  private readonly secondStage: SecondStage;
   private readonly permissions: HostPermissions;
 
   constructor(memory: Memory, can: Abilities, active: Active, caches: Caches) {
@@ -84,6 +86,7 @@ export class Translator {
     this.legacyTables = new LegacyTables(memory, can, active, caches);
     this.scalableTables = new ScalableTables(memory, can, active, caches);
     this.walk = new PageWalk(memory, can, caches);
+    this.secondStage = new SecondStage(this.walk, can, caches.fault);
     this.permissions = new HostPermissions(memory, can, caches.hostPermission);
   }
 
@@ -228,13 +231,14 @@ export class Translator {
       return 0;
     }
     if (hi & space.ssBeyond) return LGN_1_1;
-    const fault = walk.secondStage(space, lo, hi, false, needs(kind, access));
+    const fault = this.secondStage.translate(space, kind, sid, lo, hi, access, -1, false);
     if (fault !== 0) return this.legacyFault(fault, access);
     const rights = walk.ssRights;
     if (kind === UNTRANSLATED) {
       const lacks = this.lacks(access, rights, LGN_2, LGN_3);
       // §9.8: R of an entry does not matter to a zero-length read when its W is set, entry by entry.
-      if (lacks !== 0 && !(access & ZERO_LENGTH && can.ZLR)) return lacks;
+      if (lacks !== 0 && !(access & ZERO_LENGTH && can.ZLR))
+        return this.secondStage.denied(lacks, space, sid, lo, hi, access, -1);
       if (inInterruptRange(walk.lo, walk.hi)) return LGN_4;
     } else {
       if ((rights & access) === 0) return LGN_3;
@@ -253,9 +257,11 @@ export class Translator {
         return LSS_1;
       case SSS_3:
         return LSS_2;
-      default:
+      case SSS_2:
         // An entry with R = W = 0: a matter of permission in legacy mode.
         return access & WRITE ? LGN_2 : LGN_3;
+      default:
+        return fault;
     }
   }
 
@@ -294,7 +300,7 @@ export class Translator {
     const writesAnyway = privileged && !space.WPE ? RW : 0;
     const lacking =
       type === SECOND_STAGE
-        ? this.secondStageOnly(space, kind, lo, hi, access)
+        ? this.secondStageOnly(space, kind, sid, lo, hi, access, pasid)
         : this.withFirstStage(space, kind, lo, hi, access, privileged, writesAnyway);
     if (lacking !== 0) return lacking;
     // READ and WRITE as the walk gives them to this request.
@@ -302,7 +308,7 @@ export class Translator {
     const rights = type === FIRST_STAGE ? first : first & walk.ssRights;
     if (kind === UNTRANSLATED) {
       const lacks = this.lacks(access, rights, SGN_6, SGN_7);
-      if (lacks !== 0) return lacks;
+      if (lacks !== 0) return type === SECOND_STAGE ? this.secondStage.denied(lacks, space, sid, lo, hi, access, pasid) : lacks;
       if (inInterruptRange(walk.lo, walk.hi)) return SGN_8_1;
     } else {
       if ((rights & access & ALL) === 0) return SGN_7;
@@ -315,12 +321,19 @@ export class Translator {
     return 0;
   }
 
-  private secondStageOnly(space: AddressSpace, kind: number, lo: number, hi: number, access: number): number {
-    const { walk } = this;
+  private secondStageOnly(
+    space: AddressSpace,
+    kind: number,
+    sid: number,
+    lo: number,
+    hi: number,
+    access: number,
+    pasid: number,
+  ): number {
     if (hi & space.ssBeyond) return SGN_5;
-    const fault = walk.secondStage(space, lo, hi, (access & WRITE) !== 0, needs(kind, access));
+    const fault = this.secondStage.translate(space, kind, sid, lo, hi, access, pasid, true);
     if (fault !== 0) return fault;
-    return walk.ssRights === 0 ? SSS_2 : 0;
+    return this.walk.ssRights === 0 ? SSS_2 : 0;
   }
 
   /**
@@ -385,9 +398,4 @@ export class Translator {
     const info = this.walk.dirty ? out.info : out.info & ~WRITE;
     caches.iotlb.put(sid, lo, hi, access, pasid, (out.lo & ~0xfff) | info, out.hi, space);
   }
-}
-
-/** Rights that a request must have; a translation request takes what there is. */
-function needs(kind: number, access: number): number {
-  return kind === UNTRANSLATED && (access & ZERO_LENGTH) === 0 ? access & ALL : 0;
 }

@@ -105,6 +105,8 @@ export class PageWalk {
   ssRights = 0;
   /** SNP of the second-stage leaf, 0 or not. */
   SNP = 0;
+  /** The level of the second-stage entry that met a fault; one more than there are when it is the root. */
+  faultLevel = 0;
   /** Whether writes need no flag update any more, so that the permission may be cached: 0 or 1. */
   dirty = 0;
 
@@ -166,15 +168,24 @@ export class PageWalk {
       const offset = offsetOf(level, lo, hi);
       if (trail !== undefined) trail.push([SS_KIND[level]!, tableLo | offset, tableHi]);
       const at = tableAt >= 0 ? tableAt + (offset >>> 2) : memory.locate(tableLo | offset, tableHi);
-      if (at < 0) return level === space.ssLevels ? SSS_4 : SSS_1;
+      if (at < 0) {
+        this.faultLevel = level + 1;
+        return level === space.ssLevels ? SSS_4 : SSS_1;
+      }
       const word = memory.words[at]!;
       const high = memory.words[at + 1]!;
       const granted = space.SSIRWE ? (high >>> IR_SHIFT) & BOTH : word & BOTH;
       this.ssRights = rights &= granted;
-      if (granted === 0) return SSS_2;
+      if (granted === 0) {
+        this.faultLevel = level;
+        return SSS_2;
+      }
       const leaf = level === 1 || (level <= 3 && (word & PS) !== 0);
       const reserved = leaf ? can.ssPageLo[level]! : can.ssTableLo[level]!;
-      if ((word & reserved) | (high & space.ssReservedHi)) return (rights & needs) === needs ? SSS_3 : 0;
+      if ((word & reserved) | (high & space.ssReservedHi)) {
+        this.faultLevel = level;
+        return (rights & needs) === needs ? SSS_3 : 0;
+      }
       if (space.SSADE) {
         const wanted = leaf && writes && rights & WRITE ? SS_A | SS_D : SS_A;
         if (wanted & ~word)
