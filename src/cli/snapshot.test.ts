@@ -139,6 +139,22 @@ test('a file that is no snapshot is told with the place of the mistake', async (
   }
 });
 
+test('the name of the host is asked for to be redacted, and is nowhere in the file', async () => {
+  const named = join(folder, 'named');
+  const name = 'attic-of-bob';
+  writeTree(
+    named,
+    new Map([...bigTree(3), ['/proc/sys/kernel/hostname', `${name}\n`], ['/proc/iomem', `fe000000-fe00ffff : ${name} window\n`]]),
+  );
+  const out = join(folder, 'clean.json.gz');
+  const told = async (...how: string[]) => {
+    assert.equal((await sluice('snapshot', '-o', out, '--root', named, ...how)).code, EXIT.ok);
+    return JSON.stringify(await readSnapshotFile(out));
+  };
+  assert.match(await told(), /attic-of-bob window/);
+  assert.doesNotMatch(await told('--redact'), /attic|bob/);
+});
+
 test('paths that lead out of a record lead nowhere', async () => {
   const record = await readSnapshotFile(file);
   record.places['/sys/bus/pci/devices']!['..'] = { content: { text: 'out' } };

@@ -20,6 +20,10 @@ export const run: Run<'snapshot'> = async ({ output, redact }, cx) => {
   await readForPlan(async () => await readQemu(host.hypervisor));
   await readForPlan(async () => await claimedFunctions(host, cx.state, picture.system.bootId));
   await (await import('./check-for.ts')).readForAppliances(host, picture);
+  // To find them in other texts.
+  if (redact)
+    for (const name of ['hostname', 'domainname'])
+      await readForPlan(async () => await host.files.readText(`/proc/sys/kernel/${name}`));
   const taken = snapshot();
   const file = redact ? (await import('../host/redact.ts')).redacted(taken) : taken;
   const path = resolve(output);

@@ -1,21 +1,27 @@
-import type { KernelLine } from './host.ts';
 import type { Words } from './redact-words.ts';
 
 /** Options of the kernel that are about devices, memory and processors: their values identify nobody. */
 const PLAIN_OPTION =
-  /^(iommu|intel_iommu|amd_iommu|intremap|nointremap|pci|pcie_\w+|pci_\w+|vfio[\w.]*|vfio_pci\.ids|kvm[\w.]*|default_hugepagesz|hugepages|hugepagesz|isolcpus|nohz\w*|rcu_nocbs|module_blacklist|modprobe\.blacklist|rd\.driver\.(pre|blacklist)|video|vga|console|mitigations|swiotlb|efi|acpi\w*|irqaffinity|maxcpus|mem|cma|intel_pstate|amd_pstate|processor\.\w+|i915\.\w+|nouveau\.\w+|amdgpu\.\w+|xe\.\w+|nvidia[\w.-]*|iommu\.\w+|initcall_blacklist|cgroup_\w+|systemd\.unified_cgroup_hierarchy|transparent_hugepage|numa\w*|lockdown|x2apic\w*|apic|no_timer_check|tsc|clocksource|preempt|loglevel|panic|reboot|rootfstype|fsck\.mode|psi|nosmt|kpti|spec\w+|l1tf|mds)$/i;
+  /^(iommu|intel_iommu|amd_iommu\w*|ivrs_\w+(\[[^\]]*\])?|intremap|nointremap|pci|pcie_\w+|pci_\w+|vfio[\w.]*|vfio_pci\.ids|kvm[\w.]*|default_hugepagesz|hugepages|hugepagesz|isolcpus|nohz\w*|rcu_nocbs|module_blacklist|modprobe\.blacklist|rd\.driver\.(pre|blacklist)|video|vga|console|mitigations|swiotlb|efi|acpi\w*|irqaffinity|maxcpus|mem|cma|intel_pstate|amd_pstate|processor\.\w+|i915\.\w+|nouveau\.\w+|amdgpu\.\w+|xe\.\w+|nvidia[\w.-]*|iommu\.\w+|initcall_blacklist|cgroup_\w+|systemd\.unified_cgroup_hierarchy|transparent_hugepage|numa\w*|lockdown|x2apic\w*|apic|no_timer_check|tsc|clocksource|preempt|loglevel|panic|reboot|rootfstype|fsck\.mode|psi|nosmt|nopti|kpti|noapic|nox2apic|noiommu|spec\w+|l1tf|mds)$/i;
+/** Further options whose names are told, and their values only in a form that any option may have. */
+const PLAIN_NAME =
+  /^(quiet|splash|rhgb|debug|single|text|emergency|rescue|ro|rw|root|rootwait|rootdelay|rootflags|resume|resume_offset|noresume|init|initrd|BOOT_IMAGE|ip|nfsroot|crashkernel|security|selinux|apparmor|lsm|audit|nomodeset|nokaslr|nopti|nosmp|nofb|noefi|nopat|nolapic|nowatchdog|nosoftlockup|nmi_watchdog|threadirqs|skew_tick|ignore_loglevel|earlyprintk|keep_bootcon|plymouth\.[\w.-]+|net\.ifnames|biosdevname|rd\.[a-z_.]+|systemd\.[a-z_]+|--)$/i;
 /** A value that could stand behind any option. */
 const PLAIN_VALUE = /^(on|off|yes|no|y|n|auto|force|none|true|false|\d{1,6}[KMG]?|[0-9,-]{1,40})$/i;
 
-/** The command line with each option in its place, and no value that names a disk, a host, an address or a user. */
+/**
+ * The command line with each option in its place, and no value that names a disk, a host, an address or a user. Words that the
+ * kernel does not know may be anybody's: of them the place alone is left. Parameters of modules that are loaded are known.
+ */
 export function redactCmdline(line: string, words: Words): string {
   return line.replace(/(?:"[^"]*"|[^\s"])+/g, (word) => {
     const equals = word.indexOf('=');
     const name = (equals < 0 ? word : word.slice(0, equals)).replaceAll('-', '_');
-    if (equals < 0) return /^[a-z][a-z0-9_.-]{0,24}$/i.test(word) || word === '--' ? words.text(word) : 'redacted';
-    const value = word.slice(equals + 1);
-    if (PLAIN_OPTION.test(name) || PLAIN_VALUE.test(value)) return words.text(word);
-    return `${words.text(name)}=redacted`;
+    if (PLAIN_OPTION.test(name)) return words.text(word);
+    const plain = PLAIN_NAME.test(word.slice(0, equals < 0 ? undefined : equals)) || words.modules.has(name.split('.')[0]!);
+    if (!plain) return 'redacted';
+    if (equals < 0) return word;
+    return PLAIN_VALUE.test(word.slice(equals + 1)) ? word : `${name}=redacted`;
   });
 }
 
@@ -40,6 +46,15 @@ export function redactDevice(path: string, words: Words): string {
     .split('/')
     .map((name) => (name === '' || name === '..' || PLAIN_DEVICE.test(name) ? name : words.of('name', name)))
     .join('/');
+}
+
+/** Paths in a text: below /dev and in any other place that people name, the names are replaced. */
+export function redactPaths(text: string, words: Words): string {
+  return text.replace(/(?<![\w./:)\]>*-])\/[\w.+@:-]+(?:\/[\w.+@:-]+)+/g, (path) => {
+    if (/^\/(sys|proc)\//.test(path)) return path;
+    const [, whole = path, end = ''] = /^(.*?)([.:]*)$/.exec(path) ?? [];
+    return (whole.startsWith('/dev/') ? redactDevice(whole, words) : redactFolder(whole, words)) + end;
+  });
 }
 
 /** Rows of mountinfo that are about a block device, with number, place, type and source alone. Source: proc(5). */
@@ -97,22 +112,6 @@ export function redactStatus(text: string): string {
 /** Options of the kernel's build, but for texts: names, paths and keys of whoever built it. */
 export function redactKernelConfig(text: string): string {
   return rows(text, (line) => (/^(# )?CONFIG_\w+(=([ymn]|-?\d+|0x[0-9a-f]+)| is not set)$/i.test(line) ? line : undefined));
-}
-
-/** Lines about disks, users, networks and what is plugged in by people: nothing of passthrough is in them. */
-const OTHERS_BUSINESS =
-  /^(usb |hub |hid|input:|scsi|sd |sr |ata\d|EXT4-fs|XFS|BTRFS|F2FS|FAT-fs|NFS|CIFS|audit|systemd|Bluetooth|wlan|cfg80211|IPv6|IPVS|bond|br\d|device-mapper|md|loop|zram|random|Key |integrity|tpm|logitech|\w+\[\d+\])/;
-const BUSINESS =
-  /iommu|dmar|amd-vi|vt-d|ivrs|ivhd|vfio|kvm|\bpci|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]|apic|remap|\birq|\bmsi|acpi|\bacs\b|\bats\b|sr-?iov|\bvfs?\b|bar \d|mcfg|ecam|swiotlb|hugetlb|memory|lockdown|secure ?boot|command line|linux version|\befi|smbios|dmi:|numa|e820|reserved|firmware|\bfb\b|fb\d|framebuffer|vga|drm|i915|nouveau|nvidia|amdgpu|nvme|thunderbolt|vmd|tsm|sev|snp|tdx|sgx|dma|aer|edac|mce|qemu|hypervisor|virtio/i;
-
-/** Lines of the kernel that are about devices, each without what identifies. */
-export function redactLog(log: readonly KernelLine[], words: Words): KernelLine[] {
-  return log
-    .filter(({ text }) => BUSINESS.test(text) && !OTHERS_BUSINESS.test(text))
-    .map(({ text, ...line }) => {
-      const [, before = '', cmdline] = /^(.*command line: ?)(.*)$/i.exec(text) ?? [];
-      return { ...line, text: cmdline === undefined ? words.text(text) : `${before}${redactCmdline(cmdline, words)}` };
-    });
 }
 
 /** Each line as `change` gives it; undefined leaves it out. */

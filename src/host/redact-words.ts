@@ -14,6 +14,14 @@ const FORMS: Readonly<Record<Kind, (n: number) => string>> = {
   user: (n) => `user${n}`,
 };
 
+/** What is a placeholder already stays: redacting twice is redacting once. Those of other kinds have forms that `#keep` sees. */
+const PLACEHOLDER: Readonly<Partial<Record<Kind, RegExp>>> = {
+  serial: /^SERIAL\d+$/,
+  name: /^name\d+$/,
+  user: /^user\d+$/,
+  mac: /^02:00:00(:[0-9a-f]{2}){3}$/,
+};
+
 /** Names that drivers, the kernel and udev give, which say nothing about whose machine it is; `enx` with a MAC address is none. */
 const PLAIN_INTERFACE =
   /^(lo|ovs-system|bonding_masters|(eth|bond|br|virbr|vmbr|docker|team|tap|tun|vnet|dummy|wg|macvtap|usb|ib|net|fwbr\d+i|tap\d+i)\d+|virbr\d+-nic|(en|wl|ww|ib|sl)(P\d+)?(p\d+s\d+|s\d+|o\d+|v\d+)(f\d+)?([nd]p?\w{0,3}?\d+)?(u\d+)*([civ]\d+)*)([.]\d+)?$/;
@@ -23,6 +31,8 @@ const MOST_COMMON =
 
 /** Replaces what identifies by placeholders: the same value by the same one, wherever it stands. */
 export class Words {
+  /** Modules that are loaded: their parameters are the kernel's words. */
+  readonly modules: Set<string> = new Set();
   readonly #known = new Map<string, string>();
   readonly #counts = new Map<Kind, number>();
   /** Names without a form of their own, which are looked for in any text. */
@@ -31,6 +41,7 @@ export class Words {
 
   /** The placeholder of a value. */
   of(kind: Kind, value: string): string {
+    if (PLACEHOLDER[kind]?.test(value)) return value;
     const key = `${kind} ${value.toLowerCase()}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
@@ -67,10 +78,19 @@ export class Words {
       .replace(/(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-f])/gi, (found) => this.#keep('uuid', found))
       .replace(/(?<![0-9a-f:-])(?:[0-9a-f]{2}[:-]){5,19}[0-9a-f]{2}(?![0-9a-f:-])/gi, (found) => this.mac(found))
       .replace(/(?<![0-9a-z])(?:eui[.]|naa[.]|wwn-0x|nguid[.]|uuid[.])[0-9a-f-]{8,}/gi, (found) => this.of('serial', found))
+      .replace(/(?<![\w.])(?:nqn|iqn)[.]\d{4}-\d\d[.][^\s"',;]+/gi, (found) => this.of('serial', found))
+      .replace(
+        /(\b(?:ww[pn]n|wwn|wwid|sas ?address|port name|node name)\b[\s:=(]*)((?:0x)?[0-9a-f]{16})(?![0-9a-f])/gi,
+        (_, before: string, value: string) => before + this.#keep('serial', value),
+      )
+      .replace(
+        /(guid[\s:=]*)((?:[0-9a-f]{4}:){3}[0-9a-f]{4}|(?:0x)?[0-9a-f]{16})(?![0-9a-f])/gi,
+        (_, before: string, value: string) => before + this.#keep('serial', value),
+      )
       .replace(/(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])/gi, (found) => (/^(.)\1*$/.test(found) ? found : this.of('uuid', found)))
       .replace(/(?<![\w:.])(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}(?![\w:])/gi, (found) => this.#keep('ipv6', found))
       .replace(
-        /(?<![\w:.])(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}(?![\w:])|(?<![\w:.])(?:[0-9a-f]{1,4}:){1,7}:(?![\w:])/gi,
+        /(?<![\w:.])(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}(?![\w:])|(?<![\w:.])(?:[0-9a-f]{1,4}:){1,7}:(?![\w:])|(?<![\w:.])::(?!1\b)(?:[0-9a-f]{1,4}:){0,6}[0-9a-f]{1,4}(?![\w:])/gi,
         (found) => this.#keep('ipv6', found),
       )
       .replace(/(?<![\d.])(?:\d{1,3}[.]){3}\d{1,3}(?![\d.])/g, (found) =>
@@ -79,7 +99,7 @@ export class Words {
       .replace(/(?<![\w.+-])[\w.+-]+@[a-z][\w-]*(?:[.][\w-]+)*/gi, 'user@host')
       .replace(/(\/home\/)([^/\s:"',]+)/g, (_, home: string, user: string) => home + this.#keep('user', user))
       .replace(
-        /(\b(?:serial(?:[ _]?(?:number|no[.]?))?|s\/n|asset(?:[ _]?tag)?)\s*[:=]\s*)([^\s,;]+)/gi,
+        /(\b(?:serial(?:[ _]?(?:number|no[.]?))?|s\/n|sn|(?:asset|service)(?:[ _]?tag)?)\s*[:=]\s*)([^\s,;]+)/gi,
         (_, before: string, value: string) => {
           return before + this.#keep('serial', value);
         },

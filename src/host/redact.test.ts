@@ -85,8 +85,11 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
   config.set([0x86, 0x80, 0x00, 0x10, 0, 0, 0x10, 0, 0, 0, 0, 2]);
   config[0x34] = 0x40;
   config.set([0x10, 0x60, 2, 0], 0x40);
-  config.set([0x03, 0, 0, 0x80, ...dsn.subarray(0, 4)], 0x60);
-  config.set([3, 0, 1, 0, ...dsn], 0x100);
+  config.set([0x03, 0x70, 0, 0x80, ...dsn.subarray(0, 4)], 0x60);
+  config.set([0x09, 0, 3 + dsn.length, ...dsn], 0x70);
+  config.set([3, 0, 1, 0x20, ...dsn], 0x100);
+  config.set([0x0b, 0, 1, 0x30, 1, 0, 0, 0x01, ...dsn], 0x200);
+  config.set([0x23, 0, 1, 0, 0x86, 0x80, 0x20, 0x01, 0, 0, ...dsn], 0x300);
   const custom = `enx${mac.replaceAll(':', '')}`;
   const gateway = ip
     .split('.')
@@ -103,7 +106,7 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
     [`/sys/class/net/br-${user}/brif/${custom}`]: { link: `../${custom}` },
     '/proc/sys/kernel/hostname': `${host}\n`,
     '/proc/version': `Linux version 6.12.9 (${user}@${host}) (gcc 14) #1 SMP\n`,
-    '/proc/cmdline': `BOOT_IMAGE=/vmlinuz root=UUID=${uuid} ip=${ip}::${ip}:255.0.0.0:${host} intel_iommu=on iommu=pt my.owner=${user} rd.luks.name=${uuid}=${label}\n`,
+    '/proc/cmdline': `BOOT_IMAGE=/vmlinuz root=UUID=${uuid} ip=${ip}::${ip}:255.0.0.0:${host} intel_iommu=on ${user} iommu=pt my.owner=${user} ${user}=1 rd.luks.name=${uuid}=${label}\n`,
     '/proc/self/mountinfo': [
       `22 1 253:0 / / rw shared:1 - ext4 /dev/mapper/${volume} rw`,
       `23 22 253:0 /@${user} /home/${user}/${label} rw - ext4 /dev/mapper/${volume} rw,owner=${user}`,
@@ -129,7 +132,8 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
     '/etc/modprobe.d': { folder: 'empty' },
     [`/etc/modprobe.d/${user}.conf`]: '',
     '/etc/modprobe.d/vfio.conf': '',
-    '/proc/4242/comm': 'qemu\n',
+    '/proc/4242/comm': `${user}-vm\n`,
+    '/sys/firmware/acpi/tables/MSDM': new TextEncoder().encode(`\0${serial}`),
     '/proc/4242/fd/3': { link: `/home/${user}/${label}.qcow2` },
     '/proc/4242/fd/4': { link: '/dev/vfio/12' },
     '/dev/vfio/12': '',
@@ -168,6 +172,16 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
         line(`EXT4-fs (dm-0): mounted filesystem ${uuid} on pci`),
         line(`systemd[1]: Hostname set to <${host}>. iommu`),
         line(`nfs: server ${ip} pci`),
+        line(`Unknown kernel command line parameters "splash my.owner=${user} ${user}", will be passed to user space.`),
+        line(`pci: out-of-tree module from /srv/${user}/${label}.ko and /dev/disk/by-id/ata-${serial}`),
+        line(`CPU: 1 PID: 9 Comm: ${user}-tool Tainted: G irq`),
+        line(`Loaded X.509 cert '${host} Secure Boot Module Signature key: 00ab'`),
+        line(`thunderbolt 0-501: Linux ${host}`),
+        line(`apple 0003:05AC:024F: input: USB HID v1.11 Keyboard [${user}s board] on usb-0000:00:14.0-1`),
+        line(`nvme nvme0: nqn.1994-11.com.samsung:nvme:PM9A1:${serial} pci`),
+        line(`mpt3sas_cm0: pci SASAddress(0x${hex(dsn)}), node_guid: ${hex(dsn).match(/..../g)!.join(':')}`),
+        line(`igb 0000:01:00.0 eth7: renamed from ${label}`),
+        line(`vfio: server ${host}.example.com, LABEL=${label}, service tag: ${serial}`),
       ],
     },
   });
@@ -175,11 +189,11 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
 
 test('no identifying value is left anywhere in a redacted record, and what belongs together still does', () =>
   fc.assert(
-    fc.asyncProperty(identity, async (who) => {
+    fc.asyncProperty(identity, fc.boolean(), async (who, told) => {
       const record = await recordOf(hostOf(who), async ({ files, nvme }) => {
         for (const path of [
           '/proc/version',
-          '/proc/sys/kernel/hostname',
+          ...(told ? ['/proc/sys/kernel/hostname'] : []),
           '/sys/class/dmi/id/product_serial',
           '/sys/class/dmi/id/product_name',
         ])
@@ -187,6 +201,7 @@ test('no identifying value is left anywhere in a redacted record, and what belon
         await files.readText('/var/lib/sluice/vm/journal.jsonl');
         await files.readText(`${PF}/net/enx${who.mac.replaceAll(':', '')}/address`);
         await files.list('/dev/disk/by-id');
+        await files.read('/sys/firmware/acpi/tables/MSDM');
         await nvme.admin('/dev/nvme0', { opcode: 6, cdw10: 1, dataLength: 4096 });
       });
       assert.deepEqual(values(record, who), Object.keys(who).sort(), 'every value is in the record itself');
@@ -198,7 +213,8 @@ test('no identifying value is left anywhere in a redacted record, and what belon
         assert.ok(kinds.includes(kind), `${kind} of ${kinds.join()}`);
       const [link] = picture.links;
       assert.deepEqual(picture.functions.find(({ bdf }) => bdf === '0000:01:00.0')?.interfaces.includes(link!.name), true);
-      assert.match(picture.system.cmdline, /intel_iommu=on iommu=pt/);
+      assert.match(picture.system.cmdline, /intel_iommu=on redacted iommu=pt redacted redacted rd\.luks\.name=redacted$/m);
+      assert.deepEqual(redacted(clean), clean);
       assert.ok(picture.log?.some(({ text }) => text === 'DMAR: IOMMU enabled'));
       assert.ok(picture.log?.some(({ text }) => text.includes(`igb 0000:01:00.0 ${link!.name}: (PCIe) ${link!.mac}`)));
       assert.ok(picture.usage.some(({ kind, group }) => kind === 'vfio' && group === 12));

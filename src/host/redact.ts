@@ -1,9 +1,9 @@
 import { redactConfig, redactIdentify } from './redact-bytes.ts';
+import { learnFromLog, redactLog, redactProgram } from './redact-log.ts';
 import {
   redactCmdline,
   redactDevice,
   redactKernelConfig,
-  redactLog,
   redactMounts,
   redactRoutes4,
   redactRoutes6,
@@ -31,9 +31,12 @@ const KEPT =
 const IDENTITY =
   /\/(\w*serial\w*|\w*uuid|\w*asset_tag|wwid|nguid|eui|unique_id|net\/[^/]+\/(perm_)?address|subsysnqn|hostnqn|hostid|ifalias|phys_(switch|port)_(id|name)|boot_id|dm\/name|hostname|domainname|vpd\w*|duid|firmware_node\/\w+)$/;
 
+/** Tables of ACPI that describe the machine; others hold keys of licences. */
+const TABLES = /^\/sys\/firmware\/acpi\/tables\/(DMAR|IVRS|VIOT|MCFG|APIC|SRAT|SLIT|HMAT|IORT|CEDT)\d*$/;
+
 /**
  * The record without what identifies people and machines: MAC and network addresses, serial numbers, UUIDs, names of hosts,
- * users, volumes and mount points, labels, routes, other boot options, lines of the log about other things. The same value has
+ * users, volumes and mount points, labels, routes, other boot options, programs, lines of the log about other things. The same value has
  * the same placeholder everywhere, so what belongs together still does. What is at a place that is not known to be harmless is
  * left out. Names of devices, drivers, modules and firmware stay.
  */
@@ -88,16 +91,22 @@ export function redacted(snapshot: Snapshot): Snapshot {
 
 /** Names that can stand in any text are known before the first text is read. */
 function learn(snapshot: Snapshot, words: Words): void {
+  const hosts = new Set<string>();
+  if (Array.isArray(snapshot.modules)) for (const module of snapshot.modules) words.modules.add(module);
   for (const [folder, names] of Object.entries(snapshot.places))
     for (const [name, { content, list }] of Object.entries(names)) {
       const path = `${folder === '/' ? '' : folder}/${name}`;
       const text = content !== undefined && content !== null && 'text' in content ? content.text.trim() : '';
       if (/\/(hostname|domainname)$/.test(path) && text !== '' && text !== '(none)')
-        for (const part of [text, ...text.split('.')]) if (part !== 'localhost') words.everywhere('name', part);
+        for (const part of new Set([text, ...text.split('.')])) if (part !== 'localhost') hosts.add(part);
       if (/\/dm\/(name|uuid)$/.test(path) && text !== '') words.everywhere('name', text);
       if (Array.isArray(list) && /\/net$/.test(path)) for (const one of list) words.interface(one);
       if (Array.isArray(list) && path === '/home') for (const one of list) words.everywhere('user', one);
     }
+  // A host that is called as the kernel calls something is nobody's in particular.
+  const kernels = new Set([...words.modules, ...Object.keys(snapshot.places).flatMap((folder) => folder.split('/'))]);
+  for (const host of hosts) if (!kernels.has(host)) words.everywhere('name', host);
+  if (Array.isArray(snapshot.log)) learnFromLog(snapshot.log, words);
   if (Array.isArray(snapshot.interfaces)) for (const { name } of snapshot.interfaces) words.interface(name);
 }
 
@@ -148,7 +157,7 @@ function modprobeFile(name: string, words: Words): string {
     name,
   ) && !/\d{3}/.test(name)
     ? words.text(name)
-    : `${words.of('name', name)}.conf`;
+    : `${words.of('name', name.replace(/\.conf$/, ''))}.conf`;
 }
 
 function redactTarget(path: string, target: string, words: Words): string {
@@ -161,7 +170,7 @@ function redactTarget(path: string, target: string, words: Words): string {
 function redactContent(path: string, content: Content, words: Words): Content {
   if ('base64' in content) {
     if (/^\/sys\/.*\/config$/.test(path)) return contentOf(redactConfig(bytesOf(content), words));
-    return path.startsWith('/sys/firmware/acpi/tables/') ? content : { text: '' };
+    return TABLES.test(path) ? content : { text: '' };
   }
   if (/^\/sys\/.*\/config$/.test(path)) return contentOf(redactConfig(bytesOf(content), words));
   return { text: redactText(path, content.text, words) };
@@ -177,6 +186,7 @@ function redactText(path: string, text: string, words: Words): string {
   if (/^\/proc\/\w+\/status$/.test(path)) return redactStatus(text);
   if (path === '/proc/version') return words.text(text.replace(/\([^()]*@[^()]*\)/, '(user@host)'));
   if (path.startsWith('/boot/config-')) return redactKernelConfig(text);
+  if (/^\/proc\/\d+\/comm$/.test(path)) return text.replace(/^.+$/m, (name) => redactProgram(name, words));
   if (path === '/proc/cpuinfo') return text.replace(/^serial.*\n?/gim, '');
   if (IDENTITY.test(path)) {
     const value = text.trim();
