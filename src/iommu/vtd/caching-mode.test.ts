@@ -5,7 +5,7 @@ import * as m from '../../../test/vtd-machine.ts';
 import { NO_CACHES } from './caches.ts';
 import { conditionOf } from './faults.ts';
 import { DEVICE, DOMAIN, GLOBAL, PAGE, PASID, PASID_CACHE_DOMAIN, PASID_CACHE_GLOBAL, PASID_CACHE_PASID } from './granularity.ts';
-import { READ, WRITE } from './translate.ts';
+import { ATOMIC, NO_WRITE, READ, WRITE, ZERO_LENGTH } from './translate.ts';
 import { type UnitConfig, VtdUnit } from './unit.ts';
 
 const CM = 1n << 7n;
@@ -263,3 +263,57 @@ for (const pgtt of [undefined, m.SECOND_STAGE])
       { numRuns: 200 },
     );
   });
+
+/** Words of the tables of a machine; a flip of SSADE would let requests change them. */
+const WORDS = [
+  m.ROOT + 16,
+  m.CONTEXT,
+  m.CONTEXT + 8,
+  m.DIRECTORY,
+  m.PASIDS,
+  m.PASIDS + 8,
+  m.PASID_ENTRY,
+  m.SS4,
+  m.SS3,
+  m.SS3 + 8,
+];
+const anyFlip = fc.record({
+  at: fc.constantFrom(...WORDS),
+  bit: fc.integer({ min: 0, max: 63 }).filter((bit) => bit !== 9),
+});
+const anyRequest = fc.record({
+  kind: fc.constantFrom('translate', 'translate', 'translateAts', 'translated' as const),
+  lo: fc.constantFrom(m.IOVA, 0x1000, 0x40000000, -4096),
+  hi: fc.constantFrom(0, 0, 1 << 16),
+  access: fc.constantFrom(READ, WRITE, READ | WRITE | ATOMIC, READ | ZERO_LENGTH, NO_WRITE),
+  pasid: fc.constantFrom(-1, -1, m.ONE),
+});
+
+test('while no table changes, holding faults changes no answer', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(undefined, m.SECOND_STAGE, m.PASS_THROUGH),
+      fc.array(anyFlip, { minLength: 1, maxLength: 3 }),
+      fc.array(anyRequest, { minLength: 4, maxLength: 20 }),
+      (pgtt, flips, requests) => {
+        const answers = (fault: number) => {
+          const machine = machineOf(pgtt, undefined, { caches: { ...NO_CACHES, fault } });
+          for (const { at, bit } of flips) machine.flip(at, 1n << BigInt(bit));
+          const { unit } = machine;
+          return requests.map(({ kind, lo, hi, access, pasid }) => {
+            const number = unit[kind](m.SID, lo, hi, access, pasid);
+            const { status, R, W, U } = unit.completion;
+            return [
+              number,
+              unit.reported,
+              number === 0 && [unit.out.lo, unit.out.hi],
+              kind === 'translateAts' && [status, R, W, U],
+            ];
+          });
+        };
+        assert.deepEqual(answers(1024), answers(0));
+      },
+    ),
+    { numRuns: 600 },
+  );
+});

@@ -191,3 +191,43 @@ test('an invalidation hint preserves what is from higher levels', () => {
   machine.write(L3, 3n);
   assert.equal(ask(machine, 0, READ), undefined);
 });
+
+test('while no table changes, caches change no answer, and a check reads four entries at most', () => {
+  const anyFlip = fc.record({
+    at: fc.constantFrom(L4, L4 + 8, L3, L3 + 8, L2, L2 + 8, L1, L1 + 8, m.PASIDS + 32, m.CONTEXT),
+    bit: fc.integer({ min: 0, max: 63 }),
+  });
+  const anyRequest = fc.record({
+    page: fc.integer({ min: 0, max: 7 }),
+    access: fc.constantFrom(READ, WRITE, READ | WRITE | ATOMIC, READ | ZERO_LENGTH),
+    pasid: fc.constantFrom(-1, m.ONE),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(anyFlip, { minLength: 1, maxLength: 6 }),
+      fc.array(anyRequest, { minLength: 4, maxLength: 20 }),
+      (flips, requests) => {
+        const answers = (config: Partial<UnitConfig>) => {
+          const machine = checked(config);
+          for (const [at, next] of [
+            [L4, L3],
+            [L3, L2],
+            [L2, L1],
+          ] as const)
+            machine.write(at + 8, BigInt(next) | 1n);
+          machine.write(L1, 0x3333n);
+          for (const { at, bit } of flips) machine.flip(at, 1n << BigInt(bit));
+          return requests.map(({ page, access, pasid }) => {
+            let reads = 0;
+            machine.unit.trail = { push: ([kind]) => kind.startsWith('hpt') && reads++ };
+            const code = ask(machine, addressOf(page), access, pasid);
+            assert.ok(reads <= 4);
+            return [code, machine.unit.reported];
+          });
+        };
+        assert.deepEqual(answers({}), answers({ caches: NO_CACHES }));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
