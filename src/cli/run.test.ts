@@ -8,6 +8,7 @@ import { HostError } from '../host/host.ts';
 import { LabError } from '../lab/errors.ts';
 import { makeContext, stateFolder } from './context.ts';
 import { EXIT, explain, Interrupted, UsageError } from './exit.ts';
+import { fitMessage } from './message.ts';
 import { errorReport, schemasReport, textReport } from './own-reports.ts';
 import { packageFolder, program, version } from './package.ts';
 import { runCommandLine } from './run.ts';
@@ -35,6 +36,33 @@ test('a mistake goes to standard error with its exit code and no stack', async (
   const { code, out, err } = await sluice('inspct');
   assert.deepEqual({ code, out }, { code: EXIT.usage, out: '' });
   assert.equal(err, 'sluice: there is no verb inspct\nDid you mean inspect?\n');
+});
+
+test('on a terminal a long message keeps to its columns, and each line goes on below its own beginning', async () => {
+  const say = async (terminal: { isTTY?: true; columns?: number }, ...argv: string[]) => {
+    const [out, err] = [[] as string[], [] as string[]];
+    await runCommandLine(argv, {
+      stdout: { write: (piece) => out.push(String(piece)) },
+      stderr: { write: (piece) => err.push(String(piece)), ...terminal },
+      env: { NO_COLOR: '1' },
+      uid: 1000,
+    });
+    return { out: out.join(''), err: err.join('') };
+  };
+  const argv = ['inspect', '--host', '/nonexistent folder/of a long name/host.json.gz', '--root', '/x'];
+  const piped = await say({}, ...argv);
+  assert.equal(piped.err.split('\n').length, 2);
+  for (const columns of [20, 33, 60]) {
+    const shown = await say({ isTTY: true, columns }, ...argv);
+    for (const line of shown.err.split('\n')) assert.ok(line.length <= columns, line);
+    assert.equal(shown.err.replace(/\s+/g, ' '), piped.err.replace(/\s+/g, ' '));
+    assert.equal((await say({ isTTY: true, columns }, ...argv, '--json')).out, (await say({}, ...argv, '--json')).out);
+  }
+  const sink = { write: () => true, isTTY: true, columns: 30 };
+  assert.equal(
+    fitMessage('vm.yaml:2:1: short\n  a detail that is longer than the terminal\n    a  table  stays', sink),
+    'vm.yaml:2:1: short\n  a detail that is longer than\n  the terminal\n    a  table  stays',
+  );
 });
 
 test('what a terminal would obey is taken out of messages that quote files', async () => {

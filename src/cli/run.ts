@@ -2,6 +2,7 @@ import { type Globals, parseLine, type Run, type Verb } from './command.ts';
 import { makeContext, type World } from './context.ts';
 import { EXIT, explain } from './exit.ts';
 import { helpText } from './help.ts';
+import { fitMessage } from './message.ts';
 import { harmless, makeStyle, toJson, wantsColour } from './output.ts';
 import { version } from './package.ts';
 import { COMMANDS } from './table.ts';
@@ -26,7 +27,9 @@ export async function runCommandLine(argv: readonly string[], world: World): Pro
     if (json) world.stdout.write(`${toJson({ schema: 'sluice/error/1', kind, message: text, exit })}\n`);
     const { red } = makeStyle(wantsColour(world.env, world.stderr.isTTY === true));
     // A message quotes files, and names that come from elsewhere.
-    world.stderr.write(`${red('sluice:')} ${harmless(text)}\n`);
+    const message = `${red('sluice:')} ${harmless(text)}`;
+    // The lines of a bug are for whoever mends it.
+    world.stderr.write(`${exit === EXIT.bug ? message : fitMessage(message, world.stderr)}\n`);
     return exit;
   }
 }
