@@ -44,7 +44,7 @@ const HOST_WITH_DOMAIN =
 
 function redactLine(text: string, words: Words): string {
   const line =
-    /^(.*command line: ?)(.*)()$/i.exec(text) ?? /^(Unknown kernel command line parameters ")([^"]*)(".*)$/i.exec(text);
+    /^(.*command line(?: is)?: ?)(.*)()$/i.exec(text) ?? /^(Unknown kernel command line parameters ")([^"]*)(".*)$/i.exec(text);
   if (line !== null) return `${line[1]}${redactCmdline(line[2]!, words)}${line[3]}`;
   const plain = redactPaths(text, words)
     .replace(/(\b(?:PART)?(?:LABEL|UUID)=)("[^"]*"|[^\s,]+)/g, '$1redacted')

@@ -50,7 +50,7 @@ export function redactDevice(path: string, words: Words): string {
 
 /** Paths in a text: below /dev and in any other place that people name, the names are replaced. */
 export function redactPaths(text: string, words: Words): string {
-  return text.replace(/(?<![\w./:)\]>*-])\/[\w.+@:-]+(?:\/[\w.+@:-]+)+/g, (path) => {
+  return text.replace(/(?<![\w./:)\]>*-])\/[^\s/"'<>,;()[\]]+(?:\/[^\s/"'<>,;()[\]]+)+/g, (path) => {
     if (/^\/(sys|proc)\//.test(path)) return path;
     const [, whole = path, end = ''] = /^(.*?)([.:]*)$/.exec(path) ?? [];
     return (whole.startsWith('/dev/') ? redactDevice(whole, words) : redactFolder(whole, words)) + end;

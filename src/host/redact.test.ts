@@ -105,7 +105,8 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
     [`/sys/class/net/br-${user}/lower_${custom}`]: { link: `../${custom}` },
     [`/sys/class/net/br-${user}/brif/${custom}`]: { link: `../${custom}` },
     '/proc/sys/kernel/hostname': `${host}\n`,
-    '/proc/version': `Linux version 6.12.9 (${user}@${host}) (gcc 14) #1 SMP\n`,
+    '/proc/sys/kernel/osrelease': `6.12.9-${user}-amd64\n`,
+    '/proc/version': `Linux version 6.12.9-${user}-amd64 (${user}@${host}) (gcc 14) #1 SMP\n`,
     '/proc/cmdline': `BOOT_IMAGE=/vmlinuz root=UUID=${uuid} ip=${ip}::${ip}:255.0.0.0:${host} intel_iommu=on ${user} iommu=pt my.owner=${user} ${user}=1 rd.luks.name=${uuid}=${label}\n`,
     '/proc/self/mountinfo': [
       `22 1 253:0 / / rw shared:1 - ext4 /dev/mapper/${volume} rw`,
@@ -128,7 +129,7 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
     [`/sys/fs/btrfs/${uuid}/devices/sda`]: { link: '../sda' },
     '/proc/iomem': `00000000-00000fff : Reserved\nfe000000-fe00ffff : ${custom}\n`,
     '/proc/interrupts': ` 24: 0 PCI-MSI ${custom}-TxRx-0\n`,
-    '/boot/config-6.12.9': `CONFIG_VFIO=y\nCONFIG_DEFAULT_HOSTNAME="${host}"\nCONFIG_SYSTEM_TRUSTED_KEYS="/home/${user}/key.pem"\n`,
+    [`/boot/config-6.12.9-${user}-amd64`]: `CONFIG_VFIO=y\nCONFIG_DEFAULT_HOSTNAME="${host}"\nCONFIG_SYSTEM_TRUSTED_KEYS="/home/${user}/key.pem"\n`,
     '/etc/modprobe.d': { folder: 'empty' },
     [`/etc/modprobe.d/${user}.conf`]: '',
     '/etc/modprobe.d/vfio.conf': '',
@@ -164,6 +165,8 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
       ...base.files,
       kernelLog: async () => [
         line('DMAR: IOMMU enabled'),
+        line(`Linux version 6.12.9-${user}-amd64 (${user}@${host})`),
+        line(`Final command line is: elfcorehdr=1 pci=noats my.owner=${user}`),
         line(`Command line: root=UUID=${uuid} intel_iommu=on my.owner=${user}`),
         line(`igb 0000:01:00.0 ${custom}: (PCIe) ${mac}`),
         line(`usb 1-1: SerialNumber: ${serial}`),
@@ -173,7 +176,9 @@ function hostOf({ user, host, mac, other, uuid, serial, volume, label, ip, dsn }
         line(`systemd[1]: Hostname set to <${host}>. iommu`),
         line(`nfs: server ${ip} pci`),
         line(`Unknown kernel command line parameters "splash my.owner=${user} ${user}", will be passed to user space.`),
-        line(`pci: out-of-tree module from /srv/${user}/${label}.ko and /dev/disk/by-id/ata-${serial}`),
+        line(
+          `pci: out-of-tree module from /srv/${user}/${label}.ko and /dev/disk/by-id/ata-${serial}, not /srv/Jürgen-${user}/ßx: /home/É${label}/a.`,
+        ),
         line(`CPU: 1 PID: 9 Comm: ${user}-tool Tainted: G irq`),
         line(`Loaded X.509 cert '${host} Secure Boot Module Signature key: 00ab'`),
         line(`thunderbolt 0-501: Linux ${host}`),
@@ -213,6 +218,7 @@ test('no identifying value is left anywhere in a redacted record, and what belon
         assert.ok(kinds.includes(kind), `${kind} of ${kinds.join()}`);
       const [link] = picture.links;
       assert.deepEqual(picture.functions.find(({ bdf }) => bdf === '0000:01:00.0')?.interfaces.includes(link!.name), true);
+      assert.match(picture.system.kernel, /^6\.12\.9-name\d+-amd64$/);
       assert.match(picture.system.cmdline, /intel_iommu=on redacted iommu=pt redacted redacted rd\.luks\.name=redacted$/m);
       assert.deepEqual(redacted(clean), clean);
       assert.ok(picture.log?.some(({ text }) => text === 'DMAR: IOMMU enabled'));

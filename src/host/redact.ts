@@ -89,6 +89,10 @@ export function redacted(snapshot: Snapshot): Snapshot {
   };
 }
 
+/** What distributions and developers write behind the version of a kernel; other words there are those of whoever built it. */
+const PLAIN_RELEASE =
+  /^(generic|lowlatency|oem|hwe|cloud|server|desktop|virtual|default|custom|standard|stable|mainline|vanilla|hardened|gentoo|arch|zen|lts|fedora|rhel|centos|rocky|ubuntu|deb|debian|suse|slack|void|alpine|nixos|proxmox|pve|bpo|amd|arm|x86|aarch|ppc|azure|aws|gcp|oracle|kvm|microsoft|wsl|raspi|realtime|preempt|dirty|next|yocto|git|rc|fc|el|elrepo|uek|cachyos|xanmod|liquorix|tkg|clear|linux|debug|test)$/i;
+
 /** Names that can stand in any text are known before the first text is read. */
 function learn(snapshot: Snapshot, words: Words): void {
   const hosts = new Set<string>();
@@ -99,6 +103,8 @@ function learn(snapshot: Snapshot, words: Words): void {
       const text = content !== undefined && content !== null && 'text' in content ? content.text.trim() : '';
       if (/\/(hostname|domainname)$/.test(path) && text !== '' && text !== '(none)')
         for (const part of new Set([text, ...text.split('.')])) if (part !== 'localhost') hosts.add(part);
+      if (path === '/proc/sys/kernel/osrelease')
+        for (const [part, word] of text.matchAll(/([a-z]{3,})\d*/gi)) if (!PLAIN_RELEASE.test(word!)) hosts.add(part);
       if (/\/dm\/(name|uuid)$/.test(path) && text !== '') words.everywhere('name', text);
       if (Array.isArray(list) && /\/net$/.test(path)) for (const one of list) words.interface(one);
       if (Array.isArray(list) && path === '/home') for (const one of list) words.everywhere('user', one);
