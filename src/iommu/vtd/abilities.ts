@@ -149,6 +149,7 @@ export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel)
     PTRS: ext.PTRS,
     SSIRWS: ext.SSIRWS,
     IR: ext.IR,
+    HPTS: ext.HPTS,
     /** Which values of an AW field this unit has: bit 1 for 39 bits, 2 for 48, 3 for 57. */
     widths: can.SAGAW & 0b1110,
     /** By AW: bits of the upper half of an address that is beyond the least of MGAW and the width. */

@@ -19,7 +19,7 @@ const BITS_AT = 8;
 
 /**
  * What a Device-TLB holds: translations as they were completed, found by address, PASID and privilege. Any entry may hold any
- * page, of any size. Plain data.
+ * page, of any size; none is global, as the unit never sets G (§4.2.3). Plain data.
  */
 export class DeviceTlbEntries {
   /** How many translations there is room for; with 0 each is used once and not kept. */

@@ -291,6 +291,17 @@ test('a page request that found the queue full is answered at once, so that the 
   assert.equal(bench.device.group(bench.device.requestPage(0x1000, 0, READ, -1)), 'success');
 });
 
+test('a stop marker is queued behind the requests of its PASID, and never answered', () => {
+  const bench = new Bench(m.FIRST_STAGE, { groups: 1 });
+  const PRGI = bench.device.requestPage(0x1000, 0, READ, m.ONE);
+  bench.device.markStop(m.ONE);
+  const { PASID, LPIG, RDR, WRR } = bench.request();
+  assert.deepEqual([PASID, LPIG, RDR, WRR], [m.ONE, 1, 0, 0]);
+  // A PASID that is not there: IR for a request, nothing for a marker.
+  bench.device.markStop(77);
+  assert.equal(bench.device.group(PRGI), 'pending');
+});
+
 test('a device is restored to what it was', () => {
   const bench = new Bench(m.FIRST_STAGE);
   const { device } = bench;

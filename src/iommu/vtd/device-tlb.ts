@@ -155,6 +155,12 @@ export class DeviceTlb {
     return -1;
   }
 
+  /** Tells by a Stop Marker that all page requests of a PASID were sent. ECAP_REG.SMS. */
+  markStop(pasid: number): void {
+    const rights = { RDR: 0, WRR: 0, EXR: 0, PMR: 0 };
+    this.unit.requestPage({ sid: this.config.sid, pasid, lo: 0, hi: 0, ...rights, LPIG: 1, PRGI: 0 });
+  }
+
   /** What became of a page request group. Its index may be used again for another once it is answered. */
   group(PRGI: number): PageGroup {
     return GROUP_STATES[this.groups[PRGI * GROUP_STRIDE]!]!;

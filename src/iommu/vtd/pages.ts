@@ -68,7 +68,7 @@ export function receivePageRequest(
   return 'queued';
 }
 
-/** A stop marker asks for nothing: it has no response, and is dropped (ECAP_REG.SMS). */
+/** A stop marker asks for nothing and has no response; what cannot be queued is dropped (ECAP_REG.SMS). */
 function isStopMarker({ RDR, WRR, LPIG }: PageRequestMessage): boolean {
   return LPIG === 1 && RDR === 0 && WRR === 0;
 }

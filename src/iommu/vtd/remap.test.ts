@@ -140,6 +140,21 @@ for (const [code, { reason, qualified, index, says }] of Object.entries(INTERRUP
       }
     });
 
+// §5.1.4 looks at the source first, Table 15 orders nothing, and recorded units tell of the reserved bits.
+test('an entry with reserved bits that does not allow the requester either is reported for its reserved bits', () => {
+  for (const bits of [{ RSVD_24: 1 }, { DST: 1 }]) {
+    const unit = bench({}).irte(1, RemappedIrte.encode({ P: 1, SVT: 1, SID: 8, ...bits }));
+    assert.equal(unit.send(0, message(1)), 0x24);
+    assert.equal(unit.send(8, message(1)), 0x24);
+  }
+  assert.equal(
+    bench({})
+      .irte(1, postedTo(DESCRIPTOR, { SVT: 1, SID: 8, RSVD_24: 1 }))
+      .send(0, message(1)),
+    0x24,
+  );
+});
+
 test('a posted interrupt descriptor in read-only memory cannot be written', () => {
   const unit = bench({}).irte(1, postedTo(DESCRIPTOR)).descriptor(DESCRIPTOR, {});
   unit.memory.makeReadOnly({ start: DESCRIPTOR & ~0xfff, end: (DESCRIPTOR & ~0xfff) + 0x1000 });

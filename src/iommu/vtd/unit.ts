@@ -83,7 +83,8 @@ export class VtdUnit implements RegisterUnit {
     this.active = newActive();
     this.interruptRules = newInterruptRules(cap, ecap, haw);
     const sizes = { ...CACHE_SIZES, ...config.caches };
-    this.caches = new Caches(sizes);
+    const { CM, HPTS } = this.can;
+    this.caches = new Caches({ ...sizes, fault: CM ? sizes.fault : 0, hostPermission: HPTS ? sizes.hostPermission : 0 });
     this.interruptEntries = new InterruptEntryCache(sizes.interrupt);
     this.devices = devices;
     this.translator = new Translator(memory, this.can, this.active, this.caches);
