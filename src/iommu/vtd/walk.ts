@@ -63,11 +63,11 @@ const SS_A = fieldWords(SecondStagePage4K, 'A')[0]!;
 const SS_D = fieldWords(SecondStagePage4K, 'D')[0]!;
 const SNP = fieldWords(SecondStagePage4K, 'SNP')[0]!;
 /** Where IR and IW are in the high word. */
-const IR_SHIFT = 29;
+export const IR_SHIFT = 29;
 
 /** The low bits of a page by the level of its entry. */
-const PAGE_MASK = Int32Array.of(0, 0xfff, 0x1fffff, 0x3fffffff, 0, 0);
-const ADDRESS_HI = 0xfffff;
+export const PAGE_MASK: Int32Array = Int32Array.of(0, 0xfff, 0x1fffff, 0x3fffffff, 0, 0);
+export const ADDRESS_HI = 0xfffff;
 /** The bit of a first-stage paging-structure entry that says whether the second stage lets its table be written. */
 const WRITABLE = 1;
 
