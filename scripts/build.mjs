@@ -29,7 +29,7 @@ const { build } = await import('esbuild');
 rmSync(join(dist, 'bin'), { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: { sluice: 'dist/src/cli/main.js' },
+  entryPoints: { sluice: 'dist/src/cli/main.js', 'folder-worker': 'dist/src/host/live/folder-worker.js' },
   outdir: 'dist/bin',
   bundle: true,
   splitting: true,

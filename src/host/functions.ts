@@ -1,8 +1,9 @@
 import { parseResources, type Resource } from '../pci/index.ts';
+import { askEach, type FolderAsk, type FolderContent, type FolderReading, readFolder, startFolders, takeFolders } from './folder.ts';
 import { type Host, HostError } from './host.ts';
 import { baseName, parseCount, parseHex } from './parse.ts';
 import { linkIn, type PciLink } from './pci-link.ts';
-import { inTime, readSriov, type Sriov } from './sriov.ts';
+import { SRIOV, type Sriov, sriovOf } from './sriov.ts';
 
 /** One PCI function as sysfs shows it. What is absent there is absent here. */
 export interface PciFunction {
@@ -68,11 +69,21 @@ export async function listFunctions(host: Host): Promise<string[]> {
   return names;
 }
 
-/** What most functions have, and is always read. */
-const ATTRIBUTES = [
-  ...['modalias', 'driver_override', 'reset_method', 'boot_vga', 'numa_node', 'resource', 'power_state', 'd3cold_allowed'],
-  'removable',
-];
+/** What is asked of every function; `understand` takes the answers in this order. */
+const ASK: FolderAsk = {
+  isLink: true,
+  listed: true,
+  texts: [
+    ...['modalias', 'driver_override', 'reset_method', 'boot_vga', 'numa_node', 'resource', 'power_state', 'd3cold_allowed'],
+    ...['removable', ...SRIOV],
+  ],
+  mayWait: ['driver_override', 'sriov_numvfs'],
+  bytes: { name: 'config', length: 4096 },
+  links: ['driver'],
+  numbered: 'virtfn',
+  lists: ['net', 'nvme', 'vfio-dev'],
+  noted: ['iommu_group', 'iommu', 'physfn'],
+};
 
 /** What one function after another needs again, and what was read about all of them at once. */
 export interface Shared {
@@ -81,8 +92,6 @@ export interface Shared {
   units: ReadonlyMap<string, string>;
   /** The PF of each VF that a PF has named so far. */
   physfns: Map<string, string>;
-  /** `local_cpulist` by NUMA node: the kernel prints the same for all functions of a node. */
-  localCpus: Map<string, string | undefined>;
 }
 
 /**
@@ -93,102 +102,217 @@ export interface Shared {
 export async function readFunction(
   host: Host,
   bdf: string,
-  shared: Shared = { groups: new Map(), units: new Map(), physfns: new Map(), localCpus: new Map() },
+  shared: Shared = { groups: new Map(), units: new Map(), physfns: new Map() },
 ): Promise<PciFunction | undefined> {
-  const at = `${PCI_DEVICES}/${bdf}`;
-  const target = await host.files.link(at);
-  if (target === undefined) return undefined;
-  const names = new Set(await host.files.list(at));
-  const unrecorded: string[] = [];
-  /** Only what is there is asked for: a look into the folder costs less than a question for each thing that is not. */
-  const asked = async <T>(name: string, ask: (path: string) => Promise<T>): Promise<T | undefined> => {
-    if (!names.has(name)) return undefined;
-    try {
-      return await ask(`${at}/${name}`);
-    } catch (error) {
-      if (!(error instanceof HostError && error.errno === 'ENODATA')) throw error;
-      unrecorded.push(name);
-      return undefined;
-    }
-  };
-  const there = ATTRIBUTES.filter((name) => names.has(name));
-  const texts = await host.files.readTexts?.(at, there);
-  const unanswered: string[] = [];
-  const text = async (name: string): Promise<string | undefined> => {
-    const place = texts === undefined ? -1 : there.indexOf(name);
-    if (place >= 0) return texts?.[place]?.trim();
-    return await asked(name, async (path) => (await host.files.readText(path))?.trim());
-  };
-  const link = (name: string) => asked(name, async (path) => baseName((await host.files.link(path)) ?? ''));
-  const known = (all: ReadonlyMap<string, string>, name: string) => (names.has(name) ? all.get(bdf) : undefined);
-  const list = async (name: string) => (await asked(name, (path) => host.files.list(path))) ?? [];
-  const [ids, driver, group, unit, physfn, override, methods, vga, numa, config, sriov, resource, powerState, d3cold, removable] =
-    await Promise.all([
-      readIds(at, text),
-      link('driver'),
-      known(shared.groups, 'iommu_group') ?? link('iommu_group'),
-      known(shared.units, 'iommu') ?? link('iommu'),
-      known(shared.physfns, 'physfn') ?? link('physfn'),
-      inTime(text('driver_override'), () => unanswered.push('driver_override')),
-      text('reset_method'),
-      text('boot_vga'),
-      text('numa_node'),
-      asked('config', (path) => host.files.readAt(path, 0, 4096)),
-      names.has('sriov_totalvfs') ? asked('sriov_totalvfs', () => readSriov(host, bdf)) : undefined,
-      text('resource'),
-      text('power_state'),
-      text('d3cold_allowed'),
-      text('removable'),
-    ]);
-  if (sriov !== undefined && sriov.numVFs === undefined) unanswered.push('sriov_numvfs');
-  const found: PciFunction = {
-    bdf,
-    ...ids,
-    path: resolveDevices(target),
-    virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : await readVirtfns(names, link),
-    interfaces: await list('net'),
-    nvme: (await list('nvme')).filter((name) => /^nvme\d+$/.test(name)),
-    resources: resourcesOf(resource, `${at}/resource`),
-    vfioDevices: (await list('vfio-dev')).filter((name) => /^vfio\d+$/.test(name)),
-  };
-  for (const vf of found.virtfns) shared.physfns.set(vf, bdf);
-  if (driver) found.driver = driver;
-  if (group) found.group = parseCount(group, `${at}/iommu_group`) ?? 0;
-  if (unit) found.unit = unit;
-  if (physfn) found.physfn = physfn;
-  if (sriov !== undefined) found.sriov = sriov;
-  if (override !== undefined && override !== '' && override !== '(null)') found.driverOverride = override;
-  if (methods !== undefined && methods !== '') found.resetMethods = methods.split(/\s+/);
-  if (vga !== undefined) found.bootVga = vga === '1';
-  if (numa !== undefined && numa !== '-1') found.numaNode = parseCount(numa, `${at}/numa_node`) ?? 0;
-  if (config !== undefined) found.config = config;
-  // A function that does not answer, in D3cold or gone, reads as ones.
-  const headerType = config?.[14];
-  if (headerType !== undefined && headerType !== 0xff) found.headerType = headerType & 0x7f;
-  const lanes = (config && linkIn(config)) ?? (await readLink(text));
-  if (lanes !== 'none') found.link = lanes;
-  if (powerState !== undefined) found.powerState = powerState;
-  if (d3cold !== undefined) found.d3coldAllowed = d3cold === '1';
-  if (removable === 'fixed' || removable === 'removable' || removable === 'unknown') found.removable = removable;
-  const localCpus = shared.localCpus.get(numa ?? '') ?? (await text('local_cpulist'));
-  shared.localCpus.set(numa ?? '', localCpus);
-  if (localCpus) found.localCpus = localCpus;
-  if (unanswered.length > 0) found.unanswered = unanswered.sort();
-  if (unrecorded.length > 0) found.unrecorded = unrecorded.sort();
+  const content = await readFolder(host, `${PCI_DEVICES}/${bdf}`, ASK);
+  if (content === undefined) return undefined;
+  const found = understand(bdf, content, shared);
+  await complete(host, found, openQuestions(found, content));
+  await setCpus(host, [found]);
   return found;
 }
 
-/** One attribute tells all three, and the three by themselves where a host does not show it. */
-async function readIds(
-  at: string,
-  text: (name: string) => Promise<string | undefined>,
-): Promise<Pick<PciFunction, 'vendor' | 'device' | 'class'>> {
+/** Begins to read many functions: where that can be done beside, it is, until `readFunctions` takes part in it. */
+export function startFunctions(host: Host, bdfs: readonly string[]): FolderReading {
+  const paths = bdfs.map((bdf) => `${PCI_DEVICES}/${bdf}`);
+  return startFolders(host, paths, ASK);
+}
+
+/**
+ * Reads many functions. One that is not there is left out.
+ * @param reading what `startFunctions` gave for them
+ * @param attempt runs the reading of one, whose errors it may take; then that one is left out as well
+ */
+export async function readFunctions(
+  host: Host,
+  bdfs: readonly string[],
+  reading: FolderReading,
+  shared: Shared,
+  attempt: (bdf: string, read: () => Promise<PciFunction | undefined>) => Promise<PciFunction | undefined>,
+): Promise<PciFunction[]> {
+  const functions: (PciFunction | undefined)[] = new Array(bdfs.length).fill(undefined);
+  const odd: number[] = [];
+  const incomplete: { index: number; found: PciFunction; open: Question[] }[] = [];
+  const rest = await takeFolders(reading, (index, content) => {
+    try {
+      const found = understand(bdfs[index]!, content, shared);
+      functions[index] = found;
+      const open = openQuestions(found, content);
+      if (open.length > 0) incomplete.push({ index, found, open });
+    } catch {
+      odd.push(index);
+    }
+  });
+  // The few questions that are left wait for nobody.
+  await askEach(incomplete, async ({ index, found, open }) => {
+    functions[index] = await attempt(found.bdf, async () => {
+      await complete(host, found, open);
+      return found;
+    });
+  });
+  // The error of one that makes no sense comes again, where it is told.
+  await askEach([...rest, ...odd], async (index) => {
+    const bdf = bdfs[index]!;
+    functions[index] = await attempt(bdf, () => readFunction(host, bdf, shared));
+  });
+  const all = functions.filter((found) => found !== undefined);
+  await setCpus(host, all);
+  return all;
+}
+
+/** Takes apart what was read of a function. @throws HostError when an attribute makes no sense */
+function understand(bdf: string, content: FolderContent, shared: Shared): PciFunction {
+  const at = `${PCI_DEVICES}/${bdf}`;
+  const [modalias, override, methods, vga, numa, resource, powerState, d3cold, removable] = content.texts;
+  const [interfaces = NONE, controllers = NONE, vfioDevices = NONE] = content.lists;
+  const sriov = sriovIn(at, content);
+  const found: PciFunction = {
+    bdf,
+    ...idsOf(modalias),
+    path: resolveDevices(content.target),
+    virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : content.numbered.map(baseName),
+    interfaces: [...interfaces],
+    nvme: controllers.filter((name) => /^nvme\d+$/.test(name)),
+    resources: resourcesOf(resource?.trim(), `${at}/resource`),
+    vfioDevices: vfioDevices.filter((name) => /^vfio\d+$/.test(name)),
+  };
+  if (sriov !== undefined) found.sriov = sriov;
+  for (const vf of found.virtfns) shared.physfns.set(vf, bdf);
+  setLinks(found, content, shared);
+  setConfig(found, content.bytes);
+  setTexts(found, { override, methods, vga, powerState, d3cold, removable });
+  const node = numa?.trim();
+  if (node !== undefined && node !== '-1') found.numaNode = parseCount(node, `${at}/numa_node`) ?? 0;
+  setUnknown(found, content);
+  return found;
+}
+
+const NONE: readonly string[] = [];
+
+/** Absent as well when a record does not have all of it. */
+function sriovIn(at: string, { texts, unrecorded }: FolderContent): Sriov | undefined {
+  return unrecorded.some(isOfSriov) ? undefined : sriovOf(at, texts.slice(-SRIOV.length));
+}
+
+function isOfSriov(name: string): boolean {
+  return name.startsWith('sriov_');
+}
+
+function setLinks(found: PciFunction, { links, noted }: FolderContent, { groups, units, physfns }: Shared): void {
+  const driver = links[0] && baseName(links[0]);
+  if (driver) found.driver = driver;
+  if (noted.includes('iommu_group')) setLink(found, 'iommu_group', groups.get(found.bdf));
+  if (noted.includes('iommu')) setLink(found, 'iommu', units.get(found.bdf));
+  if (noted.includes('physfn')) setLink(found, 'physfn', physfns.get(found.bdf));
+}
+
+/** @param to the last name of where the link leads */
+function setLink(found: PciFunction, name: Link, to: string | undefined): void {
+  if (!to) return;
+  if (name === 'iommu_group') found.group = parseCount(to, `${PCI_DEVICES}/${found.bdf}/iommu_group`) ?? 0;
+  else if (name === 'iommu') found.unit = to;
+  else found.physfn = to;
+}
+
+function setConfig(found: PciFunction, config: Uint8Array | undefined): void {
+  if (config === undefined) return;
+  found.config = config;
+  // A function that does not answer, in D3cold or gone, reads as ones.
+  const headerType = config[14];
+  if (headerType !== undefined && headerType !== 0xff) found.headerType = headerType & 0x7f;
+  const link = linkIn(config);
+  if (link !== undefined && link !== 'none') found.link = link;
+}
+
+type Attributes = Record<'override' | 'methods' | 'vga' | 'powerState' | 'd3cold' | 'removable', string | undefined>;
+
+function setTexts(found: PciFunction, { override, methods, vga, powerState, d3cold, removable }: Attributes): void {
+  const driver = override?.trim();
+  if (driver && driver !== '(null)') found.driverOverride = driver;
+  const ways = methods?.trim();
+  if (ways) found.resetMethods = ways.split(/\s+/);
+  if (vga !== undefined) found.bootVga = vga.trim() === '1';
+  if (powerState !== undefined) found.powerState = powerState.trim();
+  if (d3cold !== undefined) found.d3coldAllowed = d3cold.trim() === '1';
+  const told = removable?.trim();
+  if (told === 'fixed' || told === 'removable' || told === 'unknown') found.removable = told;
+}
+
+function setUnknown(found: PciFunction, { unanswered, unrecorded }: FolderContent): void {
+  if (unanswered.length > 0) found.unanswered = unanswered.toSorted();
+  if (unrecorded.length === 0) return;
+  const others = unrecorded.filter((name) => !isOfSriov(name));
+  found.unrecorded = (others.length < unrecorded.length ? [...others, 'sriov_totalvfs'] : others).sort();
+}
+
+type Link = 'iommu_group' | 'iommu' | 'physfn';
+/** What the folder leaves open: the three numbers that `modalias` has, the link that `config` has, or where a link leads. */
+type Question = 'ids' | 'lanes' | Link;
+
+function openQuestions(found: PciFunction, { noted, bytes }: FolderContent): Question[] {
+  const open: Question[] = [];
+  if (found.vendor === UNKNOWN.vendor) open.push('ids');
+  if (found.link === undefined && (bytes === undefined || linkIn(bytes) === undefined)) open.push('lanes');
+  if (found.group === undefined && noted.includes('iommu_group')) open.push('iommu_group');
+  if (found.unit === undefined && noted.includes('iommu')) open.push('iommu');
+  if (found.physfn === undefined && noted.includes('physfn')) open.push('physfn');
+  return open;
+}
+
+/** Asks for what the folder left open. @throws HostError as `readFunction` */
+async function complete(host: Host, found: PciFunction, open: readonly Question[]): Promise<void> {
+  const text = async (name: string) => (await ask(host, found, name, host.files.readText))?.trim();
+  for (const question of open)
+    switch (question) {
+      case 'ids':
+        Object.assign(found, await readIds(`${PCI_DEVICES}/${found.bdf}`, text));
+        break;
+      case 'lanes': {
+        const link = await readLink(text);
+        if (link !== undefined) found.link = link;
+        break;
+      }
+      default:
+        setLink(found, question, baseName((await ask(host, found, question, host.files.link)) ?? ''));
+    }
+}
+
+/** One more question about a function. What a record does not have is undefined, and noted. */
+async function ask<T>(host: Host, found: PciFunction, name: string, question: (path: string) => Promise<T>): Promise<T | undefined> {
+  try {
+    return await question.call(host.files, `${PCI_DEVICES}/${found.bdf}/${name}`);
+  } catch (error) {
+    if (!(error instanceof HostError && error.errno === 'ENODATA')) throw error;
+    found.unrecorded = [...(found.unrecorded ?? []), name].sort();
+    return undefined;
+  }
+}
+
+/** Asks one function of each NUMA node for its processors: the kernel prints the same for all of them. */
+async function setCpus(host: Host, functions: readonly PciFunction[]): Promise<void> {
+  const known = new Map<number | undefined, string>();
+  for (const found of functions) {
+    const cpus = known.get(found.numaNode) ?? (await ask(host, found, 'local_cpulist', host.files.readText))?.trim() ?? '';
+    known.set(found.numaNode, cpus);
+    if (cpus !== '') found.localCpus = cpus;
+  }
+}
+
+type Ids = Pick<PciFunction, 'vendor' | 'device' | 'class'>;
+const UNKNOWN: Ids = { vendor: -1, device: -1, class: -1 };
+
+/** One attribute tells all three. Source: Linux drivers/pci/pci-sysfs.c, modalias_show. */
+function idsOf(modalias: string | undefined): Ids {
   const [, v = '', d = '', bc = '', sc = '', i = ''] =
     /^pci:v([0-9A-F]{8})d([0-9A-F]{8})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc([0-9A-F]{2})i([0-9A-F]{2})$/i.exec(
-      (await text('modalias')) ?? '',
+      modalias?.trim() ?? '',
     ) ?? [];
-  if (v !== '')
-    return { vendor: Number.parseInt(v, 16), device: Number.parseInt(d, 16), class: Number.parseInt(bc + sc + i, 16) };
+  if (v === '') return UNKNOWN;
+  return { vendor: Number.parseInt(v, 16), device: Number.parseInt(d, 16), class: Number.parseInt(bc + sc + i, 16) };
+}
+
+/** The three by themselves, where a host does not show the one. */
+async function readIds(at: string, text: (name: string) => Promise<string | undefined>): Promise<Ids> {
   const hex = async (name: string) => parseHex(await text(name), `${at}/${name}`);
   const [vendor, device, classCode] = await Promise.all([hex('vendor'), hex('device'), hex('class')]);
   if (vendor === undefined || device === undefined || classCode === undefined)
@@ -197,14 +321,14 @@ async function readIds(
 }
 
 /** The link as the kernel prints it, where configuration space does not tell. */
-async function readLink(text: (name: string) => Promise<string | undefined>): Promise<PciLink | 'none'> {
+async function readLink(text: (name: string) => Promise<string | undefined>): Promise<PciLink | undefined> {
   const [speed, width, maxSpeed, maxWidth] = await Promise.all(
     ['current_link_speed', 'current_link_width', 'max_link_speed', 'max_link_width'].map(text),
   );
   const lanes = Number(width);
   const maxLanes = Number(maxWidth);
   // 255 lanes are what ones read as.
-  if (speed === undefined || maxSpeed === undefined || !(lanes > 0 && lanes < 255 && maxLanes > 0)) return 'none';
+  if (speed === undefined || maxSpeed === undefined || !(lanes > 0 && lanes < 255 && maxLanes > 0)) return undefined;
   return { speed, width: lanes, maxSpeed, maxWidth: maxLanes };
 }
 
@@ -214,13 +338,6 @@ function resourcesOf(text: string | undefined, path: string): Resource[] {
   const resources = parseResources(text);
   if (resources === undefined) throw new HostError(path, 'expected three hexadecimal numbers in each line');
   return resources;
-}
-
-/** `virtfn0`, `virtfn1` ... in order. The names are those that are there, for their number may be what has no answer. */
-async function readVirtfns(names: ReadonlySet<string>, link: (name: string) => Promise<string | undefined>): Promise<string[]> {
-  const numbers = [...names].flatMap((name) => /^virtfn(\d+)$/.exec(name)?.[1] ?? []).map(Number);
-  const targets = numbers.sort((a, b) => a - b).map((n) => link(`virtfn${n}`));
-  return (await Promise.all(targets)).filter((to) => to !== undefined && to !== '') as string[];
 }
 
 /** Links in /sys/bus/pci/devices are relative (`../../../devices/pci0000:00/...`); the place in the tree is below /sys. */

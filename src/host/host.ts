@@ -1,4 +1,5 @@
 import type { Vfio } from '../vfio/vfio.ts';
+import type { FolderAsk, FolderBatch } from './folder.ts';
 
 /**
  * One machine that Sluice looks at or changes. Everything that judges or acts is written against this, so the same code
@@ -36,10 +37,11 @@ export interface HostFiles {
   readAt(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   readText(path: string): Promise<string | undefined>;
   /**
-   * Some text files of one folder, each as `readText` gives it: reading thousands of folders costs less so. A host without
-   * this is asked for one after the other.
+   * The same things of many folders, in batches and in any order: for thousands of folders this costs far less than `readFolder`
+   * of each. A folder of which it is not so that all is plainly there or not, or that is in no batch, has to be asked for in that
+   * way. A host need not have this.
    */
-  readTexts?(folder: string, names: readonly string[]): Promise<(string | undefined)[]>;
+  readFolders?(paths: readonly string[], ask: FolderAsk): AsyncIterable<FolderBatch>;
   /** The target of a symbolic link as written there, or undefined when absent or not a link. */
   link(path: string): Promise<string | undefined>;
   /** Names in a folder, sorted; undefined when absent. */

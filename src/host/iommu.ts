@@ -1,3 +1,4 @@
+import { askEach, type FolderAsk, type FolderContent, readFolder, startFolders, takeFolders } from './folder.ts';
 import type { Host } from './host.ts';
 import { baseName, parseCount, parseRegister } from './parse.ts';
 
@@ -57,27 +58,45 @@ export async function readUnits(host: Host): Promise<IommuUnit[]> {
   return units;
 }
 
+const GROUPS = '/sys/kernel/iommu_groups';
+/** What is asked of every group; `understand` takes the answers in this order. */
+const ASK: FolderAsk = {
+  isLink: false,
+  listed: false,
+  texts: ['type', 'reserved_regions'],
+  mayWait: [],
+  links: [],
+  lists: ['devices'],
+  noted: [],
+};
+
 /** IOMMU groups by number. Source: Linux Documentation/ABI/testing/sysfs-kernel-iommu_groups. */
 export async function readGroups(host: Host): Promise<IommuGroup[]> {
-  const names = (await host.files.list('/sys/kernel/iommu_groups')) ?? [];
-  const groups = await Promise.all(
-    names.map((name) => readGroup(host, parseCount(name, `/sys/kernel/iommu_groups/${name}`) ?? 0)),
+  const numbers = ((await host.files.list(GROUPS)) ?? []).map((name) => parseCount(name, `${GROUPS}/${name}`) ?? 0);
+  const paths = numbers.map((number) => `${GROUPS}/${number}`);
+  const groups: (IommuGroup | undefined)[] = [];
+  const rest = await takeFolders(
+    startFolders(host, paths, ASK),
+    (index, content) => void groups.push(understand(numbers[index]!, content)),
   );
+  await askEach(rest, async (index) => void groups.push(await readGroup(host, numbers[index]!)));
   return groups.filter((group) => group !== undefined).sort((a, b) => a.number - b.number);
 }
 
 /** One group, or undefined when there is none of that number. */
 export async function readGroup(host: Host, number: number): Promise<IommuGroup | undefined> {
-  const at = `/sys/kernel/iommu_groups/${number}`;
-  const devices = await host.files.list(`${at}/devices`);
+  const content = await readFolder(host, `${GROUPS}/${number}`, ASK);
+  return content && understand(number, content);
+}
+
+function understand(number: number, { texts: [type, regions = ''], lists: [devices] }: FolderContent): IommuGroup | undefined {
   if (devices === undefined) return undefined;
-  const [type, regions] = await Promise.all([host.files.readText(`${at}/type`), host.files.readText(`${at}/reserved_regions`)]);
-  const reserved = (regions ?? '')
+  const reserved = regions
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .filter((words) => words.length === 3)
-    .map(([start, end, kind]) => ({ start: start ?? '', end: end ?? '', type: kind ?? '' }));
-  const group: IommuGroup = { number, devices, reserved };
+    .map(([start = '', end = '', kind = '']) => ({ start, end, type: kind }));
+  const group: IommuGroup = { number, devices: [...devices], reserved };
   if (type !== undefined) group.type = type.trim();
   return group;
 }

@@ -1,4 +1,4 @@
-import { listFunctions, type PciFunction, readFunction, type Shared } from './functions.ts';
+import { listFunctions, type PciFunction, readFunctions, type Shared, startFunctions } from './functions.ts';
 import { type Host, HostError, type KernelLine, type Link } from './host.ts';
 import { type IommuGroup, type IommuUnit, readGroups, readUnits } from './iommu.ts';
 import { readLent } from './lent.ts';
@@ -9,8 +9,6 @@ import { readUsage, USAGE, type Usage, type Uses } from './usage.ts';
 
 /** Base class of the class code. */
 const MASS_STORAGE = 1;
-/** Functions that are read side by side. */
-const AT_ONCE = 32;
 
 /** Bytes of configuration space that a kernel shows to everybody. Source: Linux drivers/pci/pci-sysfs.c, pci_read_config. */
 const SHORT = 64;
@@ -68,20 +66,15 @@ export async function readPicture(host: Host): Promise<Picture> {
     }
   };
   const bdfs = await listFunctions(host);
+  const reading = startFunctions(host, bdfs);
   const units = await part('/sys/class/iommu', () => readUnits(host), []);
   const groups = await part('/sys/kernel/iommu_groups', () => readGroups(host), []);
-  const functions: PciFunction[] = [];
   const shared: Shared = {
     groups: new Map(groups.flatMap(({ number, devices }) => devices.map((bdf) => [bdf, String(number)] as const))),
     units: new Map(units.flatMap(({ name, devices }) => devices.map((bdf) => [bdf, name] as const))),
     physfns: new Map(),
-    localCpus: new Map(),
   };
-  // A few at a time: many thousand waiting at once only take memory.
-  for (let at = 0; at < bdfs.length; at += AT_ONCE) {
-    const few = bdfs.slice(at, at + AT_ONCE).map((bdf) => part(bdf, () => readFunction(host, bdf, shared), undefined));
-    for (const found of await Promise.all(few)) if (found !== undefined) functions.push(found);
-  }
+  const functions = await readFunctions(host, bdfs, reading, shared, (bdf, read) => part(bdf, read, undefined));
   for (const found of functions) {
     for (const name of found.unrecorded ?? [])
       unread.push({ what: `${found.bdf} ${name}`, because: 'what was recorded does not say' });

@@ -13,24 +13,33 @@ export interface Sriov {
   driversAutoprobe: boolean;
 }
 
+/** The attributes, in the order of `sriovOf`. */
+export const SRIOV = ['sriov_totalvfs', 'sriov_numvfs', 'sriov_offset', 'sriov_stride', 'sriov_drivers_autoprobe'] as const;
+
 /**
  * SR-IOV state of one function, or undefined when it is not a PF.
  * Source: `sriov_*` in Linux Documentation/ABI/testing/sysfs-bus-pci.
  * @throws HostError when an attribute is there but is unreadable or not a count
  */
 export async function readSriov(host: Host, bdf: string): Promise<Sriov | undefined> {
-  const read = async (name: string) => {
-    const path = `/sys/bus/pci/devices/${bdf}/sriov_${name}`;
-    return parseCount(await host.files.readText(path), path);
-  };
-  const totalVFs = await read('totalvfs');
+  const at = `/sys/bus/pci/devices/${bdf}`;
+  const [total, ...others] = SRIOV.map((name) => `${at}/${name}`);
+  const totalVFs = await host.files.readText(total!);
   if (totalVFs === undefined) return undefined;
-  const [numVFs, firstVFOffset = 0, vfStride = 0, autoprobe = 1] = await Promise.all([
-    inTime(read('numvfs')),
-    read('offset'),
-    read('stride'),
-    read('drivers_autoprobe'),
-  ]);
+  const [numVFs, ...steps] = others.map((path) => host.files.readText(path));
+  return sriovOf(at, [totalVFs, await inTime(numVFs!), ...(await Promise.all(steps))]);
+}
+
+/**
+ * The same from the texts of the attributes.
+ * @param at the folder they are from, for errors
+ * @throws HostError when one is not a count
+ */
+export function sriovOf(at: string, texts: readonly (string | undefined)[]): Sriov | undefined {
+  const [totalVFs, numVFs, firstVFOffset = 0, vfStride = 0, autoprobe = 1] = texts.map((text, i) =>
+    parseCount(text, `${at}/${SRIOV[i]}`),
+  );
+  if (totalVFs === undefined) return undefined;
   return { totalVFs, numVFs, firstVFOffset, vfStride, driversAutoprobe: autoprobe !== 0 };
 }
 

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { HostError, type HostFiles } from '../host.ts';
 import { errnoOf, hostError, isAbsent } from './errors.ts';
 import { anyThreadBlocked, mayBlock, PATIENCE, readGuarded } from './guarded.ts';
+import { folderReading } from './folders.ts';
 import { readKmsg } from './kmsg.ts';
 import { takeLock } from './lock.ts';
 import { MAX_FILE, plainFiles } from './plain.ts';
@@ -54,7 +55,7 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
       return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
     },
     // The attributes of this machine are asked each in its own way.
-    ...(root.real ? {} : { readTexts: plain.readTexts }),
+    ...(root.real ? {} : { readFolders: folderReading(root) }),
     readAt: (path, offset, length) =>
       root.real
         ? orAbsent(at(path, 'follow', 'read', (file) => readPart(file, offset, length, sys)))

@@ -7,9 +7,6 @@ import type { Root } from './root.ts';
 export const MAX_FILE: number = 64 * 1024 * 1024;
 /** Attributes of sysfs have at most a page. */
 const BUFFER = 64 * 1024;
-const SLAB = 256 * 1024;
-/** Pieces that a further one is compared with. */
-const RECENT = 8;
 /** A FIFO or a device never keeps us: it is opened without waiting and then refused. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
 
@@ -19,29 +16,8 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW |
  */
 export function plainFiles(
   root: Root,
-): Required<Pick<HostFiles, 'read' | 'readText' | 'readTexts' | 'readAt' | 'link' | 'list' | 'exists'>> {
+): Required<Pick<HostFiles, 'read' | 'readText' | 'readAt' | 'link' | 'list' | 'exists'>> {
   const buffer = Buffer.allocUnsafe(BUFFER);
-  let slab = new Uint8Array(SLAB);
-  let used = 0;
-  const recent: Uint8Array[] = [];
-  let next = 0;
-  /** A copy of a few bytes, which nobody changes: thousands of small arrays of their own would cost more than what they hold. */
-  const kept = (bytes: Buffer): Uint8Array => {
-    if (bytes.length > SLAB / 16) return new Uint8Array(bytes);
-    // The configuration spaces of the VFs of one PF are mostly the same, byte for byte.
-    const same = recent.find((one) => bytes.equals(one));
-    if (same !== undefined) return same;
-    if (used + bytes.length > SLAB) {
-      slab = new Uint8Array(SLAB);
-      used = 0;
-    }
-    const copy = slab.subarray(used, used + bytes.length);
-    copy.set(bytes);
-    used += bytes.length;
-    recent[next] = copy;
-    next = (next + 1) % RECENT;
-    return copy;
-  };
   /** Runs one call; absent is undefined. */
   const attempt = <T>(path: string, tried: string, run: () => T): T | undefined => {
     try {
@@ -63,17 +39,11 @@ export function plainFiles(
   /** Gives what was read to `take`, while it is in a buffer that the next reading uses again. */
   const readInto = <T>(path: string, offset: number | null, most: number, take: (bytes: Buffer) => T): T | undefined =>
     attempt(path, 'read', () => {
-      const place = root.recall(path, 'keep');
-      const fd = open(path, place);
+      const fd = open(path, root.recall(path, 'keep'));
       try {
-        // To look costs half as much as to read. Of a folder that was listed it is known; reading a folder fails by itself.
-        const cut = place.lastIndexOf('/');
-        const odd = root.oddIn(place.slice(0, cut));
-        if (odd === undefined || odd.has(place.slice(cut + 1))) {
-          const found = fstatSync(fd);
-          if (found.isDirectory()) throw new HostError(path, 'cannot read', 'EISDIR');
-          if (!found.isFile()) throw new HostError(path, 'is no regular file', 'EINVAL');
-        }
+        const found = fstatSync(fd);
+        if (found.isDirectory()) throw new HostError(path, 'cannot read', 'EISDIR');
+        if (!found.isFile()) throw new HostError(path, 'is no regular file', 'EINVAL');
         const into = most > BUFFER ? Buffer.allocUnsafe(Math.min(most, MAX_FILE)) : buffer.subarray(0, most);
         // Regular files and attributes give all that they have at once.
         const length = readSync(fd, into, 0, into.length, offset);
@@ -84,35 +54,10 @@ export function plainFiles(
       }
     });
   const textOf = (path: string): string | undefined => readInto(path, null, BUFFER, (bytes) => bytes.toString('utf8'));
-  /** A file that is known to be one. Undefined when it has to be read as others are: it is gone, long, or no longer a file. */
-  const quickText = (place: string): string | undefined => {
-    let fd: number;
-    try {
-      fd = openSync(place, FLAGS);
-    } catch {
-      return undefined;
-    }
-    try {
-      const length = readSync(fd, buffer, 0, BUFFER, null);
-      return length < BUFFER ? buffer.toString('utf8', 0, length) : undefined;
-    } catch {
-      return undefined;
-    } finally {
-      closeSync(fd);
-    }
-  };
   return {
     read: async (path) => readInto(path, null, BUFFER, (bytes) => new Uint8Array(bytes)),
     readText: async (path) => textOf(path),
-    async readTexts(folder, names) {
-      const place = root.recall(folder, 'follow');
-      const odd = root.oddIn(place);
-      return names.map((name) => {
-        const quick = odd === undefined || odd.has(name) ? undefined : quickText(`${place}/${name}`);
-        return quick ?? textOf(`${folder}/${name}`);
-      });
-    },
-    readAt: async (path, offset, length) => readInto(path, offset, length, kept),
+    readAt: async (path, offset, length) => readInto(path, offset, length, (bytes) => new Uint8Array(bytes)),
     link: async (path) =>
       attempt(path, 'read the link', () => {
         try {
@@ -126,13 +71,7 @@ export function plainFiles(
         }
       }),
     list: async (path) =>
-      attempt(path, 'list', () => {
-        const place = root.recall(path, 'follow');
-        if (root.real) return readdirSync(place).sort();
-        const entries = readdirSync(place, { withFileTypes: true });
-        root.remember(place, entries);
-        return entries.map(({ name }) => name).sort();
-      }),
+      attempt(path, 'list', () => readdirSync(root.recall(path, 'follow')).sort()),
     exists: async (path) =>
       attempt(path, 'look at', () => lstatSync(root.recall(path, 'follow'), { throwIfNoEntry: false })) !== undefined,
   };

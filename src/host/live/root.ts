@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, readlinkSync } from 'node:fs';
+import { lstatSync, readlinkSync } from 'node:fs';
 import { normalize } from 'node:path';
 import { HostError } from '../host.ts';
 import { hostError, isAbsent } from './errors.ts';
@@ -13,8 +13,6 @@ const MAX_TARGETS = 1000;
 interface Memory {
   /** Folders without links, by the path that was asked for. */
   places: Map<string, string>;
-  /** Of folders that were listed, by their place: the names that are neither files nor folders, and whether they are links. */
-  odd: Map<string, ReadonlyMap<string, boolean>>;
   /** Targets of links that were read for somebody, who will mostly ask for what is behind them next. */
   targets: Map<string, string>;
 }
@@ -23,6 +21,8 @@ interface Memory {
 export interface Root {
   /** True when the host is this very machine, and not a tree recorded from one. */
   readonly real: boolean;
+  /** The folder of this machine that is the host's `/`; empty when the host is this machine. */
+  readonly folder: string;
   /**
    * @param last whether a symbolic link in the last place is followed
    * @throws HostError `ELOOP`, or `EINVAL` when the path is not absolute
@@ -30,18 +30,9 @@ export interface Root {
   locate(path: string, last: 'follow' | 'keep'): string;
   /** The same for reading: where folders are is looked up once, so a link that is changed meanwhile may be missed. */
   recall(path: string, last: 'follow' | 'keep'): string;
-  /** Tells what a folder holds, where `folder` is what `recall` gave. */
-  remember(folder: string, entries: readonly Dirent[]): void;
   /** Tells where a link points, as read at a place that `recall` gave. */
   rememberLink(place: string, target: string): void;
-  /**
-   * What a listing has shown to be neither file nor folder, and whether it is a link, by name. Undefined when the folder,
-   * as `recall` gave it, was not listed.
-   */
-  oddIn(folder: string): ReadonlyMap<string, boolean> | undefined;
 }
-
-const NOTHING_ODD: ReadonlyMap<string, boolean> = new Map();
 
 /**
  * The host's files below `root`. In a recorded tree every symbolic link is followed here, with `/` and `..` meaning the tree's
@@ -50,7 +41,7 @@ const NOTHING_ODD: ReadonlyMap<string, boolean> = new Map();
 export function rootAt(root: string): Root {
   const folder = normalize(root).replace(/\/+$/, '');
   const real = folder === '';
-  const known: Memory = { places: new Map(), odd: new Map(), targets: new Map() };
+  const known: Memory = { places: new Map(), targets: new Map() };
   const find = (path: string, last: 'follow' | 'keep', memory: Memory): string => {
     if (!path.startsWith('/')) throw new HostError(path, 'a path on a host must be absolute', 'EINVAL');
     if (real) return path;
@@ -63,21 +54,16 @@ export function rootAt(root: string): Root {
   };
   return {
     real,
-    locate: (path, last) => find(path, last, { places: new Map(), odd: new Map(), targets: new Map() }),
+    folder,
+    locate: (path, last) => find(path, last, { places: new Map(), targets: new Map() }),
     recall(path, last) {
       if (known.places.size > MAX_KNOWN) known.places.clear();
       return find(path, last, known);
-    },
-    remember(place, entries) {
-      if (known.odd.size > MAX_KNOWN) known.odd.clear();
-      const odd = entries.filter((entry) => !entry.isFile() && !entry.isDirectory());
-      known.odd.set(place, odd.length === 0 ? NOTHING_ODD : new Map(odd.map((entry) => [entry.name, entry.isSymbolicLink()])));
     },
     rememberLink(place, target) {
       if (known.targets.size > MAX_TARGETS) known.targets.clear();
       known.targets.set(place, target);
     },
-    oddIn: (place) => known.odd.get(place),
   };
 }
 
@@ -110,20 +96,18 @@ class Walk {
     if (name === '' || name === '.') return above;
     if (name === '..') return above.slice(0, Math.max(0, above.lastIndexOf('/')));
     const folder = `${this.#root}${above}`;
-    const odd = this.#known.odd.get(folder);
-    const target =
-      odd !== undefined && odd.get(name) !== true ? undefined : this.#targetOf(`${folder}/${name}`, odd !== undefined);
+    const target = this.#targetOf(`${folder}/${name}`);
     if (target === undefined) return `${above}/${name}`;
     if (++this.#links > MAX_LINKS) throw new HostError(this.#path, 'too many symbolic links', 'ELOOP');
     return this.follow(target.startsWith('/') ? target : `${above}/${target}`);
   }
 
   /** Where a link points, or undefined when it is no link or not there. */
-  #targetOf(file: string, isLink: boolean): string | undefined {
+  #targetOf(file: string): string | undefined {
     const known = this.#known.targets.get(file);
     if (known !== undefined) return known;
     try {
-      return isLink || lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(file) : undefined;
+      return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(file) : undefined;
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw hostError(this.#path, 'follow links to', error);

@@ -1,0 +1,145 @@
+import { closeSync, constants, type Dirent, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { emptyContent, type FolderAsk, type FolderContent, numberAfter } from '../folder.ts';
+import type { Root } from './root.ts';
+
+/** Longer attributes are read by others: sysfs has at most a page. */
+const BUFFER = 64 * 1024;
+/** A FIFO or a device never keeps us, and a link in the last place is not followed. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
+const SLAB = 64 * 1024;
+/** Pieces that a further one is compared with. */
+const RECENT = 8;
+
+/** What kind of place a name has to be for a question, and which question it is. */
+type Wanted = { kind: 'text' | 'link' | 'list'; index: number } | { kind: 'bytes' | 'noted' };
+
+/**
+ * Reads the same of many folders with as few calls as there can be, and all of them synchronous: a host of thousands of functions
+ * has hundreds of thousands of files. Whatever is not plainly what was expected is left to who asks in detail.
+ */
+export class FolderReader {
+  readonly #root: Root;
+  readonly #ask: FolderAsk;
+  readonly #wanted = new Map<string, Wanted>();
+  readonly #buffer = Buffer.allocUnsafe(BUFFER);
+  #slab = new Uint8Array(0);
+  #used = 0;
+  #recent: Uint8Array[] = [];
+  #next = 0;
+
+  constructor(root: Root, ask: FolderAsk) {
+    this.#root = root;
+    this.#ask = ask;
+    ask.texts.forEach((name, index) => void this.#wanted.set(name, { kind: 'text', index }));
+    ask.links.forEach((name, index) => void this.#wanted.set(name, { kind: 'link', index }));
+    ask.lists.forEach((name, index) => void this.#wanted.set(name, { kind: 'list', index }));
+    for (const name of ask.noted) this.#wanted.set(name, { kind: 'noted' });
+    if (ask.bytes !== undefined) this.#wanted.set(ask.bytes.name, { kind: 'bytes' });
+  }
+
+  /** From now on bytes are kept in new buffers: those before may be given away. */
+  startAnew(): void {
+    this.#slab = new Uint8Array(0);
+    this.#used = 0;
+    this.#recent = [];
+    this.#next = 0;
+  }
+
+  /** Undefined when the folder has to be asked for in detail: see `HostFiles.readFolders`. */
+  read(path: string): FolderContent | undefined {
+    try {
+      const target = this.#ask.isLink ? this.#target(this.#root.recall(path, 'keep')) : '';
+      const place = this.#root.recall(path, 'follow');
+      const content = emptyContent(this.#ask, target);
+      return this.#fill(place, content) ? content : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #target(place: string): string {
+    const target = readlinkSync(place);
+    this.#root.rememberLink(place, target);
+    return target;
+  }
+
+  /** @returns whether every name was what it should be */
+  #fill(place: string, content: FolderContent): boolean {
+    const { numbered } = this.#ask;
+    const ordered: { file: string; number: number }[] = [];
+    for (const entry of readdirSync(place, { withFileTypes: true })) {
+      const { name } = entry;
+      const wanted = this.#wanted.get(name);
+      if (wanted !== undefined) {
+        if (!this.#take(`${place}/${name}`, wanted, entry, content)) return false;
+      } else if (numbered !== undefined) {
+        const number = numberAfter(numbered, name);
+        if (number !== undefined) ordered.push({ file: `${place}/${name}`, number });
+      }
+    }
+    ordered.sort((a, b) => a.number - b.number);
+    content.numbered = ordered.map(({ file }) => readlinkSync(file));
+    return true;
+  }
+
+  #take(file: string, wanted: Wanted, entry: Dirent, content: FolderContent): boolean {
+    switch (wanted.kind) {
+      case 'text': {
+        const text = entry.isFile() ? this.#text(file) : undefined;
+        content.texts[wanted.index] = text;
+        return text !== undefined;
+      }
+      case 'link':
+        if (!entry.isSymbolicLink()) return false;
+        content.links[wanted.index] = readlinkSync(file);
+        return true;
+      case 'list':
+        if (!entry.isDirectory()) return false;
+        content.lists[wanted.index] = readdirSync(file).sort();
+        return true;
+      case 'bytes':
+        if (!entry.isFile()) return false;
+        content.bytes = this.#bytes(file);
+        return true;
+      case 'noted':
+        content.noted.push(entry.name);
+        return true;
+    }
+  }
+
+  /** Undefined when the file is long. */
+  #text(file: string): string | undefined {
+    const fd = openSync(file, FLAGS);
+    try {
+      const length = readSync(fd, this.#buffer, 0, BUFFER, null);
+      return length < BUFFER ? this.#buffer.toString('utf8', 0, length) : undefined;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #bytes(file: string): Uint8Array {
+    const fd = openSync(file, FLAGS);
+    try {
+      return this.#kept(this.#buffer.subarray(0, readSync(fd, this.#buffer, 0, this.#ask.bytes!.length, 0)));
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** A copy. The configuration spaces of the VFs of one PF are mostly the same, byte for byte: these share one. */
+  #kept(bytes: Buffer): Uint8Array {
+    const same = this.#recent.find((one) => bytes.equals(one));
+    if (same !== undefined) return same;
+    if (this.#used + bytes.length > this.#slab.length) {
+      this.#slab = new Uint8Array(Math.max(SLAB, bytes.length));
+      this.#used = 0;
+    }
+    const copy = this.#slab.subarray(this.#used, this.#used + bytes.length);
+    copy.set(bytes);
+    this.#used += bytes.length;
+    this.#recent[this.#next] = copy;
+    this.#next = (this.#next + 1) % RECENT;
+    return copy;
+  }
+}
