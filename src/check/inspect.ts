@@ -36,9 +36,23 @@ export interface Inspection {
 
 /** Judges what was read. Pure. */
 export function inspect(picture: Picture): Inspection {
+  return inspection(
+    picture,
+    picture.functions.map((found) => inspectFunction(picture, found)),
+  );
+}
+
+/** The same, but each function is judged when its turn comes: thousands of verdicts are never in memory as a whole. */
+export function inspectInTurn(picture: Picture): Omit<Inspection, 'functions'> & { functions: Iterable<InspectedFunction> } {
+  function* inTurn(): Generator<InspectedFunction> {
+    for (const found of picture.functions) yield inspectFunction(picture, found);
+  }
+  return inspection(picture, inTurn());
+}
+
+function inspection<F>(picture: Picture, functions: F): Omit<Inspection, 'functions'> & { functions: F } {
   const { kernel, cmdline, guest, uid, virtualization, memory } = picture.system;
   const { dmar } = indexOf(picture);
-  const reserved = reservedRegions(picture);
   return {
     schema: 'sluice/inspect/2',
     host: picture.host,
@@ -48,9 +62,9 @@ export function inspect(picture: Picture): Inspection {
     options: bootOptions(picture),
     ...(dmar === undefined ? {} : { dmar: summarizeDmar(dmar) }),
     units: picture.units.map((unit) => describeUnit(picture, unit)),
-    reserved,
+    reserved: reservedRegions(picture),
     ...inspectGroups(picture),
-    functions: picture.functions.map((found) => inspectFunction(picture, found)),
+    functions,
     unread: picture.unread.map(({ what, because }) => ({ what, because })),
   };
 }

@@ -1,27 +1,35 @@
-import { type Inspection, inspect } from '../check/inspect.ts';
-import { inspectListing } from '../check/inspect-listing.ts';
-import { readPicture } from '../host/picture.ts';
-import { topologyOfListing } from '../iommu/index.ts';
-import { formatBdf, parseBdf, readHexDump, readLspciText } from '../pci/index.ts';
+import type { Inspection } from '../check/inspect.ts';
+import { type Picture, readPicture } from '../host/picture.ts';
+import { formatBdf, parseBdf } from '../pci/index.ts';
 import type { Run } from './command.ts';
-import type { Context } from './context.ts';
 import { EXIT, UsageError } from './exit.ts';
-import { renderInspection } from './inspect-view.ts';
 
 export const run: Run<'inspect'> = async ({ device, group }, cx) => {
-  const report = await inspection(cx);
+  const progress = cx.progress('reading the host');
+  const reading = cx.host().then(readPicture);
+  // What judges is loaded while the host is read.
+  const loading = Promise.all([import('../check/inspect.ts'), import('./inspect-view.ts')]);
+  const picture = await reading.finally(() => progress.done());
+  const [{ inspect, inspectInTurn }, { renderInspection }] = await loading;
+  const listing = await cx.listing();
+  if (cx.json && device === undefined && group === undefined && listing === undefined) {
+    const report = inspectInTurn(picture);
+    cx.print(report, () => '');
+    return report.iommu.is === 'fail' ? EXIT.findings : EXIT.ok;
+  }
+  const report = listing === undefined ? inspect(picture) : await inspectListed(picture, listing.text);
   const bdf = device === undefined ? undefined : addressOf(report, device);
   const shown = bdf === undefined && group === undefined ? report : only(report, bdf, group);
   cx.print(shown, (whole, page) => renderInspection(whole, page, bdf));
   return shown.iommu.is === 'fail' ? EXIT.findings : EXIT.ok;
 };
 
-async function inspection(cx: Context): Promise<Inspection> {
-  const progress = cx.progress('reading the host');
-  const picture = await readPicture(await cx.host()).finally(() => progress.done());
-  const listing = await cx.listing();
-  if (listing === undefined) return inspect(picture);
-  return inspectListing({ ...picture, topology: topologyOfListing(readLspciText(listing.text), readHexDump(listing.text)) });
+/** What somebody posted, with the groups that it leads to. */
+async function inspectListed(picture: Picture, text: string): Promise<Inspection> {
+  const { inspectListing } = await import('../check/inspect-listing.ts');
+  const { topologyOfListing } = await import('../iommu/index.ts');
+  const { readHexDump, readLspciText } = await import('../pci/index.ts');
+  return inspectListing({ ...picture, topology: topologyOfListing(readLspciText(text), readHexDump(text)) });
 }
 
 /** @throws UsageError when the text is no address, or of no function here */

@@ -140,23 +140,35 @@ const FEW = 256;
 const BEFORE = '{\n  "few": ['.length;
 const AFTER = '\n  ]\n}'.length;
 
-/** The same text in pieces, so that a report of thousands of functions is never in memory as a whole. */
+/** The same text in pieces, so that a report of thousands of functions is never in memory as a whole. Iterables are lists. */
 export function* jsonPieces(report: object): Generator<string> {
   let before = '{';
   for (const [name, value] of Object.entries(report) as [string, unknown][]) {
     if (value === undefined) continue;
     yield `${before}\n  ${JSON.stringify(name)}: `;
     before = ',';
-    if (!Array.isArray(value) || value.length <= FEW) {
+    if (!isLong(value)) {
       yield toJson(value).replaceAll('\n', '\n  ');
       continue;
     }
-    for (let at = 0; at < value.length; at += FEW) {
+    let few: unknown[] = [];
+    let begin = '[';
+    const written = (): string => {
       // As a member of an object, they are indented as in the report.
-      const few = toJson({ few: value.slice(at, at + FEW) });
-      yield `${at === 0 ? '[' : ','}${few.slice(BEFORE, -AFTER)}`;
-    }
-    yield '\n  ]';
+      const text = `${begin}${toJson({ few }).slice(BEFORE, -AFTER)}`;
+      few = [];
+      begin = ',';
+      return text;
+    };
+    for (const one of value) if (few.push(one) === FEW) yield written();
+    if (few.length > 0) yield written();
+    yield begin === '[' ? '[]' : '\n  ]';
   }
   yield before === '{' ? '{}' : '\n}';
+}
+
+/** A list that is too long to be written at once, or whose elements are made one after the other. */
+function isLong(value: unknown): value is Iterable<unknown> {
+  if (Array.isArray(value)) return value.length > FEW;
+  return typeof value === 'object' && value !== null && Symbol.iterator in value && !(value instanceof Uint8Array);
 }

@@ -173,7 +173,7 @@ function understand(bdf: string, content: FolderContent, shared: Shared): PciFun
     virtfns: sriov === undefined || sriov.numVFs === 0 ? [] : content.numbered.map(baseName),
     interfaces: [...interfaces],
     nvme: controllers.filter((name) => /^nvme\d+$/.test(name)),
-    resources: resourcesOf(resource?.trim(), `${at}/resource`),
+    resources: resourcesOf(resource, `${at}/resource`),
     vfioDevices: vfioDevices.filter((name) => /^vfio\d+$/.test(name)),
   };
   if (sriov !== undefined) found.sriov = sriov;
@@ -334,7 +334,7 @@ async function readLink(text: (name: string) => Promise<string | undefined>): Pr
 
 /** @throws HostError when the text is no list of resources, naming `path` */
 function resourcesOf(text: string | undefined, path: string): Resource[] {
-  if (text === undefined || text === '') return [];
+  if (text === undefined || text.trim() === '') return [];
   const resources = parseResources(text);
   if (resources === undefined) throw new HostError(path, 'expected three hexadecimal numbers in each line');
   return resources;

@@ -75,7 +75,7 @@ const IORESOURCE_MEM_64 = 0x100000;
 const IORESOURCE_UNSET = 0x20000000;
 
 /** Most lines say this; a host with thousands of functions has a hundred thousand of them, so they share their result. */
-const NOTHING = '0x0000000000000000 0x0000000000000000 0x0000000000000000';
+const NOTHING = '0x0000000000000000 0x0000000000000000 0x0000000000000000\n';
 const noResources = new Map<number, Resource>();
 
 function noResource(index: number): Resource {
@@ -92,24 +92,34 @@ function noResource(index: number): Resource {
  */
 export function parseResources(text: string): Resource[] | undefined {
   const out: Resource[] = [];
-  for (const [index, line] of text.trimEnd().split('\n').entries()) {
-    if (line === NOTHING) {
-      out.push(noResource(index));
+  const length = text.trimEnd().length;
+  for (let at = 0; at < length; ) {
+    if (text.startsWith(NOTHING, at)) {
+      out.push(noResource(out.length));
+      at += NOTHING.length;
       continue;
     }
-    const match = /^\s*0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+)\s*$/i.exec(line);
-    if (!match) return undefined;
-    const [start = 0, end = 0, flags = 0] = match.slice(1).map((digits) => Number.parseInt(digits, 16));
-    const low = flags % 2 ** 32;
-    out.push({
-      index,
-      start,
-      size: end > start ? end - start + 1 : 0,
-      space: low & IORESOURCE_MEM ? 'memory' : low & IORESOURCE_IO ? 'io' : 'none',
-      width: low & IORESOURCE_MEM_64 ? 64 : 32,
-      prefetchable: (low & IORESOURCE_PREFETCH) !== 0,
-      unset: (low & IORESOURCE_UNSET) !== 0,
-    });
+    const end = text.indexOf('\n', at);
+    const resource = parseResource(out.length, end < 0 ? text.slice(at) : text.slice(at, end));
+    if (resource === undefined) return undefined;
+    out.push(resource);
+    at = end < 0 ? text.length : end + 1;
   }
-  return out;
+  return out.length === 0 ? undefined : out;
+}
+
+function parseResource(index: number, line: string): Resource | undefined {
+  const words = line.trim().split(' ');
+  if (words.length !== 3 || !words.every((word) => /^0x[0-9a-f]{1,16}$/i.test(word))) return undefined;
+  const [start = 0, end = 0, flags = 0] = words.map(Number);
+  const low = flags % 2 ** 32;
+  return {
+    index,
+    start,
+    size: end > start ? end - start + 1 : 0,
+    space: low & IORESOURCE_MEM ? 'memory' : low & IORESOURCE_IO ? 'io' : 'none',
+    width: low & IORESOURCE_MEM_64 ? 64 : 32,
+    prefetchable: (low & IORESOURCE_PREFETCH) !== 0,
+    unset: (low & IORESOURCE_UNSET) !== 0,
+  };
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, type Dirent, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { emptyContent, type FolderAsk, type FolderContent, numberAfter } from '../folder.ts';
 import type { Root } from './root.ts';
 
@@ -51,7 +51,7 @@ export class FolderReader {
       const target = this.#ask.isLink ? this.#target(this.#root.recall(path, 'keep')) : '';
       const place = this.#root.recall(path, 'follow');
       const content = emptyContent(this.#ask, target);
-      return this.#fill(place, content) ? content : undefined;
+      return (this.#ask.listed ? this.#fromListing(place, content) : this.#fromNames(path, place, content)) ? content : undefined;
     } catch {
       return undefined;
     }
@@ -64,7 +64,7 @@ export class FolderReader {
   }
 
   /** @returns whether every name was what it should be */
-  #fill(place: string, content: FolderContent): boolean {
+  #fromListing(place: string, content: FolderContent): boolean {
     const { numbered } = this.#ask;
     const ordered: { file: string; number: number }[] = [];
     for (const entry of readdirSync(place, { withFileTypes: true })) {
@@ -107,12 +107,22 @@ export class FolderReader {
     }
   }
 
-  /** Undefined when the file is long. */
+  #fromNames(path: string, place: string, content: FolderContent): boolean {
+    const { texts, links, lists } = this.#ask;
+    content.texts = texts.map((name) => this.#text(`${place}/${name}`));
+    content.links = links.map((name) => readlinkSync(`${place}/${name}`));
+    // Through the root: such a folder may be a link.
+    content.lists = lists.map((name) => readdirSync(this.#root.recall(`${path}/${name}`, 'follow')).sort());
+    return !content.texts.includes(undefined);
+  }
+
+  /** Undefined when the file is long, or empty and no regular file. */
   #text(file: string): string | undefined {
     const fd = openSync(file, FLAGS);
     try {
       const length = readSync(fd, this.#buffer, 0, BUFFER, null);
-      return length < BUFFER ? this.#buffer.toString('utf8', 0, length) : undefined;
+      if (length === BUFFER || (length === 0 && !fstatSync(fd).isFile())) return undefined;
+      return this.#buffer.toString('utf8', 0, length);
     } finally {
       closeSync(fd);
     }
