@@ -301,12 +301,23 @@ async function setCpus(host: Host, functions: readonly PciFunction[]): Promise<v
 type Ids = Pick<PciFunction, 'vendor' | 'device' | 'class'>;
 const UNKNOWN: Ids = { vendor: -1, device: -1, class: -1 };
 
+/** What attributes said so far: a host has many functions of few kinds. */
+const knownIds = new Map<string, Ids>();
+const MOST_KNOWN = 10_000;
+
 /** One attribute tells all three. Source: Linux drivers/pci/pci-sysfs.c, modalias_show. */
-function idsOf(modalias: string | undefined): Ids {
+function idsOf(modalias = ''): Ids {
+  let ids = knownIds.get(modalias);
+  if (ids === undefined) {
+    ids = parseModalias(modalias.trim());
+    if (knownIds.size < MOST_KNOWN) knownIds.set(modalias, ids);
+  }
+  return ids;
+}
+
+function parseModalias(modalias: string): Ids {
   const [, v = '', d = '', bc = '', sc = '', i = ''] =
-    /^pci:v([0-9A-F]{8})d([0-9A-F]{8})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc([0-9A-F]{2})i([0-9A-F]{2})$/i.exec(
-      modalias?.trim() ?? '',
-    ) ?? [];
+    /^pci:v([0-9A-F]{8})d([0-9A-F]{8})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc([0-9A-F]{2})i([0-9A-F]{2})$/i.exec(modalias) ?? [];
   if (v === '') return UNKNOWN;
   return { vendor: Number.parseInt(v, 16), device: Number.parseInt(d, 16), class: Number.parseInt(bc + sc + i, 16) };
 }

@@ -69,6 +69,13 @@ export async function readPicture(host: Host): Promise<Picture> {
   const reading = startFunctions(host, bdfs);
   const units = await part('/sys/class/iommu', () => readUnits(host), []);
   const groups = await part('/sys/kernel/iommu_groups', () => readGroups(host), []);
+  // What does not depend on functions is read while they are, where they can be read beside.
+  const [system, links, { usage, unasked }, kvm] = await Promise.all([
+    readSystem(host, tell),
+    part('network interfaces', () => host.links.list(), []),
+    part<Uses>(USAGE, () => readUsage(host), { usage: [], unasked: undefined }),
+    part('KVM', () => host.hypervisor.kvm(), { usable: false, because: 'whether it runs a guest could not be asked' }),
+  ]);
   const shared: Shared = {
     groups: new Map(groups.flatMap(({ number, devices }) => devices.map((bdf) => [bdf, String(number)] as const))),
     units: new Map(units.flatMap(({ name, devices }) => devices.map((bdf) => [bdf, name] as const))),
@@ -84,12 +91,6 @@ export async function readPicture(host: Host): Promise<Picture> {
         because: 'the kernel did not answer in time: a change of the VF count or driver is under way and waits for a VF in use',
       });
   }
-  const [system, links, { usage, unasked }, kvm] = await Promise.all([
-    readSystem(host, tell),
-    part('network interfaces', () => host.links.list(), []),
-    part<Uses>(USAGE, () => readUsage(host), { usage: [], unasked: undefined }),
-    part('KVM', () => host.hypervisor.kvm(), { usable: false, because: 'whether it runs a guest could not be asked' }),
-  ]);
   // A listing has no reader, and its uid is -1.
   if (system.uid > 0)
     unread.push({

@@ -1,4 +1,4 @@
-import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, type Dirent, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { emptyContent, type FolderAsk, type FolderContent, numberAfter } from '../folder.ts';
 import type { Root } from './root.ts';
 
@@ -9,6 +9,12 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW |
 const SLAB = 64 * 1024;
 /** Pieces that a further one is compared with. */
 const RECENT = 8;
+
+/** The folder that a path is in, and its name there. */
+function parted(path: string): { above: string; name: string } {
+  const cut = path.lastIndexOf('/');
+  return { above: path.slice(0, cut), name: path.slice(cut + 1) };
+}
 
 /** What kind of place a name has to be for a question, and which question it is. */
 type Wanted = { kind: 'text' | 'link' | 'list'; index: number } | { kind: 'bytes' | 'noted' };
@@ -22,6 +28,10 @@ export class FolderReader {
   readonly #ask: FolderAsk;
   readonly #wanted = new Map<string, Wanted>();
   readonly #buffer = Buffer.allocUnsafe(BUFFER);
+  /** Places that are folders, and no links to some. */
+  readonly #folders = new Set<string>();
+  /** The folder whose listing they are from last. */
+  #learnt = '';
   #slab = new Uint8Array(0);
   #used = 0;
   #recent: Uint8Array[] = [];
@@ -48,19 +58,32 @@ export class FolderReader {
   /** Undefined when the folder has to be asked for in detail: see `HostFiles.readFolders`. */
   read(path: string): FolderContent | undefined {
     try {
-      const target = this.#ask.isLink ? this.#target(this.#root.recall(path, 'keep')) : '';
-      const place = this.#root.recall(path, 'follow');
+      const { isLink, listed } = this.#ask;
+      const { above, name } = parted(path);
+      const shown = this.#root.recall(above, 'follow');
+      const target = isLink ? readlinkSync(`${shown}/${name}`) : '';
+      const place = isLink ? this.#resolved(`${above}/${target}`) : this.#resolved(path);
       const content = emptyContent(this.#ask, target);
-      return (this.#ask.listed ? this.#fromListing(place, content) : this.#fromNames(path, place, content)) ? content : undefined;
+      return (listed ? this.#fromListing(place, content) : this.#fromNames(place, content)) ? content : undefined;
     } catch {
       return undefined;
     }
   }
 
-  #target(place: string): string {
-    const target = readlinkSync(place);
-    this.#root.rememberLink(place, target);
-    return target;
+  /** Where a folder is. One that a listing has shown to be a folder needs no other look whether it is a link. */
+  #resolved(path: string): string {
+    const { above, name } = parted(path);
+    const folder = this.#root.recall(above, 'follow');
+    if (!this.#ask.listed) this.#learn(folder);
+    const place = `${folder}/${name}`;
+    return this.#folders.has(place) ? place : this.#root.recall(path, 'follow');
+  }
+
+  #learn(folder: string): void {
+    if (this.#learnt === folder) return;
+    this.#learnt = folder;
+    for (const entry of readdirSync(folder, { withFileTypes: true }))
+      if (entry.isDirectory()) this.#folders.add(`${folder}/${entry.name}`);
   }
 
   /** @returns whether every name was what it should be */
@@ -75,6 +98,8 @@ export class FolderReader {
       } else if (numbered !== undefined) {
         const number = numberAfter(numbered, name);
         if (number !== undefined) ordered.push({ file: `${place}/${name}`, number });
+        // What is below it is mostly asked for next.
+        else if (entry.isDirectory()) this.#folders.add(`${place}/${name}`);
       }
     }
     ordered.sort((a, b) => a.number - b.number);
@@ -107,13 +132,14 @@ export class FolderReader {
     }
   }
 
-  #fromNames(path: string, place: string, content: FolderContent): boolean {
+  #fromNames(place: string, content: FolderContent): boolean {
     const { texts, links, lists } = this.#ask;
     content.texts = texts.map((name) => this.#text(`${place}/${name}`));
     content.links = links.map((name) => readlinkSync(`${place}/${name}`));
-    // Through the root: such a folder may be a link.
-    content.lists = lists.map((name) => readdirSync(this.#root.recall(`${path}/${name}`, 'follow')).sort());
-    return !content.texts.includes(undefined);
+    content.lists = lists.map((name) =>
+      lstatSync(`${place}/${name}`).isDirectory() ? readdirSync(`${place}/${name}`).sort() : undefined,
+    );
+    return !content.texts.includes(undefined) && !content.lists.includes(undefined);
   }
 
   /** Undefined when the file is long, or empty and no regular file. */
