@@ -47,21 +47,6 @@ export interface FolderBatch {
   contents: (FolderContent | undefined)[];
 }
 
-/** Content of which nothing is there yet. */
-export function emptyContent(ask: FolderAsk, target: string): FolderContent {
-  return {
-    target,
-    texts: new Array(ask.texts.length).fill(undefined),
-    bytes: undefined,
-    links: new Array(ask.links.length).fill(undefined),
-    numbered: [],
-    lists: new Array(ask.lists.length).fill(undefined),
-    noted: [],
-    unrecorded: [],
-    unanswered: [],
-  };
-}
-
 /** Which of `prefix0`, `prefix1` ... a name is; undefined when it is none. */
 export function numberAfter(prefix: string, name: string): number | undefined {
   if (!name.startsWith(prefix)) return undefined;
@@ -77,38 +62,51 @@ export async function readFolder(host: Host, path: string, ask: FolderAsk): Prom
   const { files } = host;
   const target = ask.isLink ? await files.link(path) : '';
   if (target === undefined) return undefined;
-  const content = emptyContent(ask, target);
   const names = ask.listed ? new Set(await files.list(path)) : undefined;
-  const attempt = async (name: string, question: (path: string) => Promise<void>): Promise<void> => {
-    if (names?.has(name) === false) return;
+  const unrecorded: string[] = [];
+  const unanswered: string[] = [];
+  const attempt = async <T>(name: string, question: (path: string) => Promise<T>): Promise<T | undefined> => {
+    if (names?.has(name) === false) return undefined;
     try {
-      await question(`${path}/${name}`);
+      return await question(`${path}/${name}`);
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
-      if (error.errno === 'ENODATA') content.unrecorded.push(name);
-      else if (error.errno === 'ETIMEDOUT' && ask.mayWait.includes(name)) content.unanswered.push(name);
+      if (error.errno === 'ENODATA') unrecorded.push(name);
+      else if (error.errno === 'ETIMEDOUT' && ask.mayWait.includes(name)) unanswered.push(name);
       else throw error;
+      return undefined;
     }
   };
-  const { bytes, numbered } = ask;
-  const ordered = [...(names ?? [])]
-    .flatMap((name) => {
-      const number = numbered === undefined ? undefined : numberAfter(numbered, name);
-      return number === undefined ? [] : [{ name, number }];
-    })
-    .sort((a, b) => a.number - b.number);
-  const targets: (string | undefined)[] = [];
-  await Promise.all([
-    ...ask.texts.map((name, i) => attempt(name, async (at) => void (content.texts[i] = await files.readText(at)))),
-    ...ask.links.map((name, i) => attempt(name, async (at) => void (content.links[i] = await files.link(at)))),
-    ...ask.lists.map((name, i) => attempt(name, async (at) => void (content.lists[i] = await files.list(at)))),
-    ...ordered.map(({ name }, i) => attempt(name, async (at) => void (targets[i] = await files.link(at)))),
-    bytes &&
-      attempt(bytes.name, async (at) => void (content.bytes = await files.readAt(at, 0, bytes.length))),
+  const each = <T>(asked: readonly string[], question: (path: string) => Promise<T>): Promise<(T | undefined)[]> =>
+    Promise.all(asked.map((name) => attempt(name, question)));
+  const { bytes: part, numbered: prefix } = ask;
+  const [texts, links, numbered, lists, bytes] = await Promise.all([
+    each(ask.texts, (at) => files.readText(at)),
+    each(ask.links, (at) => files.link(at)),
+    each(prefix === undefined ? [] : inOrder(prefix, names ?? []), (at) => files.link(at)),
+    each(ask.lists, (at) => files.list(at)),
+    part && attempt(part.name, (at) => files.readAt(at, 0, part.length)),
   ]);
-  content.numbered = targets.filter((to) => to !== undefined);
-  content.noted = ask.noted.filter((name) => names?.has(name));
-  return content;
+  return {
+    target,
+    texts,
+    bytes,
+    links,
+    numbered: numbered.filter((to) => to !== undefined),
+    lists,
+    noted: ask.noted.filter((name) => names?.has(name)),
+    unrecorded,
+    unanswered,
+  };
+}
+
+/** The names with a number after `prefix`, in the order of the numbers. */
+function inOrder(prefix: string, names: Iterable<string>): string[] {
+  const found = [...names].flatMap((name) => {
+    const number = numberAfter(prefix, name);
+    return number === undefined ? [] : [{ name, number }];
+  });
+  return found.sort((a, b) => a.number - b.number).map(({ name }) => name);
 }
 
 /** Many folders of which the reading may have begun. */

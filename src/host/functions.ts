@@ -1,5 +1,13 @@
 import { parseResources, type Resource } from '../pci/index.ts';
-import { askEach, type FolderAsk, type FolderContent, type FolderReading, readFolder, startFolders, takeFolders } from './folder.ts';
+import {
+  askEach,
+  type FolderAsk,
+  type FolderContent,
+  type FolderReading,
+  readFolder,
+  startFolders,
+  takeFolders,
+} from './folder.ts';
 import { type Host, HostError } from './host.ts';
 import { baseName, parseCount, parseHex } from './parse.ts';
 import { linkIn, type PciLink } from './pci-link.ts';
@@ -278,7 +286,12 @@ async function complete(host: Host, found: PciFunction, open: readonly Question[
 }
 
 /** One more question about a function. What a record does not have is undefined, and noted. */
-async function ask<T>(host: Host, found: PciFunction, name: string, question: (path: string) => Promise<T>): Promise<T | undefined> {
+async function ask<T>(
+  host: Host,
+  found: PciFunction,
+  name: string,
+  question: (path: string) => Promise<T>,
+): Promise<T | undefined> {
   try {
     return await question.call(host.files, `${PCI_DEVICES}/${found.bdf}/${name}`);
   } catch (error) {
@@ -317,7 +330,8 @@ function idsOf(modalias = ''): Ids {
 
 function parseModalias(modalias: string): Ids {
   const [, v = '', d = '', bc = '', sc = '', i = ''] =
-    /^pci:v([0-9A-F]{8})d([0-9A-F]{8})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc([0-9A-F]{2})i([0-9A-F]{2})$/i.exec(modalias) ?? [];
+    /^pci:v([0-9A-F]{8})d([0-9A-F]{8})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc([0-9A-F]{2})i([0-9A-F]{2})$/i.exec(modalias) ??
+    [];
   if (v === '') return UNKNOWN;
   return { vendor: Number.parseInt(v, 16), device: Number.parseInt(d, 16), class: Number.parseInt(bc + sc + i, 16) };
 }

@@ -3,8 +3,8 @@ import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm, sta
 import { basename, dirname, join } from 'node:path';
 import { HostError, type HostFiles } from '../host.ts';
 import { errnoOf, hostError, isAbsent } from './errors.ts';
-import { anyThreadBlocked, mayBlock, PATIENCE, readGuarded } from './guarded.ts';
 import { folderReading } from './folders.ts';
+import { anyThreadBlocked, mayBlock, PATIENCE, readGuarded } from './guarded.ts';
 import { readKmsg } from './kmsg.ts';
 import { takeLock } from './lock.ts';
 import { MAX_FILE, plainFiles } from './plain.ts';

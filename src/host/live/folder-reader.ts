@@ -1,5 +1,5 @@
 import { closeSync, constants, type Dirent, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
-import { emptyContent, type FolderAsk, type FolderContent, numberAfter } from '../folder.ts';
+import { type FolderAsk, type FolderContent, numberAfter } from '../folder.ts';
 import type { Root } from './root.ts';
 
 /** Longer attributes are read by others: sysfs has at most a page. */
@@ -178,4 +178,19 @@ export class FolderReader {
     this.#next = (this.#next + 1) % RECENT;
     return copy;
   }
+}
+
+/** Content of which nothing is there yet. */
+function emptyContent(ask: FolderAsk, target: string): FolderContent {
+  return {
+    target,
+    texts: new Array(ask.texts.length).fill(undefined),
+    bytes: undefined,
+    links: new Array(ask.links.length).fill(undefined),
+    numbered: [],
+    lists: new Array(ask.lists.length).fill(undefined),
+    noted: [],
+    unrecorded: [],
+    unanswered: [],
+  };
 }

@@ -24,7 +24,7 @@ export interface Work {
 /** What it answers: a batch that it took, and at last that it takes no more. */
 export type Answer = FolderBatch | 'done';
 
-/** Reads batches until nobody is left to be taken. */
+/** Takes and reads batches until none is left. */
 export function* batches({ paths, next }: Work, reader: FolderReader): Generator<FolderBatch> {
   for (;;) {
     const first = Atomics.add(next, 0, 1) * FEW;
@@ -38,11 +38,14 @@ export function* batches({ paths, next }: Work, reader: FolderReader): Generator
  * `HostFiles.readFolders` of a tree. Where there are two processors and much to read, another thread begins at once, and this one
  * takes part as soon as the answers are asked for.
  */
-export function folderReading(root: Root): (paths: readonly string[], ask: FolderAsk) => AsyncIterable<FolderBatch> {
+export function folderReading(
+  root: Root,
+  many: number = MANY,
+): (paths: readonly string[], ask: FolderAsk) => AsyncIterable<FolderBatch> {
   const other = new OtherThread();
   return (paths, ask) => {
     const work: Work = { root: root.folder, paths, ask, next: new Int32Array(new SharedArrayBuffer(4)) };
-    const isMuch = paths.length >= MANY && availableParallelism() > 1;
+    const isMuch = paths.length >= many && availableParallelism() > 1;
     return together(work, new FolderReader(root, ask), isMuch ? other.start(work) : undefined);
   };
 }

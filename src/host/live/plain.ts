@@ -14,9 +14,7 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW |
  * Files that cannot keep their reader waiting, read with as few calls as there can be: a host with thousands of functions has
  * hundreds of thousands of them. Only regular files are read.
  */
-export function plainFiles(
-  root: Root,
-): Required<Pick<HostFiles, 'read' | 'readText' | 'readAt' | 'link' | 'list' | 'exists'>> {
+export function plainFiles(root: Root): Required<Pick<HostFiles, 'read' | 'readText' | 'readAt' | 'link' | 'list' | 'exists'>> {
   const buffer = Buffer.allocUnsafe(BUFFER);
   /** Runs one call; absent is undefined. */
   const attempt = <T>(path: string, tried: string, run: () => T): T | undefined => {
@@ -70,8 +68,7 @@ export function plainFiles(
           throw error;
         }
       }),
-    list: async (path) =>
-      attempt(path, 'list', () => readdirSync(root.recall(path, 'follow')).sort()),
+    list: async (path) => attempt(path, 'list', () => readdirSync(root.recall(path, 'follow')).sort()),
     exists: async (path) =>
       attempt(path, 'look at', () => lstatSync(root.recall(path, 'follow'), { throwIfNoEntry: false })) !== undefined,
   };
