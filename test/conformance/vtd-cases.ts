@@ -92,14 +92,9 @@ export function* casesOf(file: string): Generator<VtdCase> {
   }
 }
 
-/** Memory without content. */
-export function emptyMemory(): Memory {
-  return new Memory([...RAM, { start: SCRATCH, end: SCRATCH + 0x100000 }]);
-}
-
 /** Memory as a case has it at its beginning. */
 export function memoryOf({ mem }: VtdCase): Memory {
-  const memory = emptyMemory();
+  const memory = new Memory([...RAM, { start: SCRATCH, end: SCRATCH + 0x100000 }]);
   for (const [at, ...words] of mem) writeWords(memory, at, words);
   return memory;
 }

@@ -117,8 +117,7 @@ export class Driver {
       ver: Number(one.ver ?? 0x10),
       haw: one.haw ?? one.aw,
       memory: this.memory,
-      // With CM = 1 a unit may hold faults (§6.1), which whoever was recorded does not.
-      caches: cached ? { ...CACHE_SIZES, fault: 0 } : NO_CACHES,
+      caches: cached ? CACHE_SIZES : NO_CACHES,
       deviations: { gatedPasidFields: deviations, unsnoopedFlags: deviations },
       send: (lo, hi, data) => this.messages.push(`${hex(joined(lo, hi))}:${hex(data >>> 0)}`),
     });

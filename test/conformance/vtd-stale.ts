@@ -2,8 +2,8 @@ import { NO_CACHES } from '../../src/iommu/vtd/caches.ts';
 import type { InterruptRules } from '../../src/iommu/vtd/remap.ts';
 import { type Active, SCALABLE } from '../../src/iommu/vtd/state.ts';
 import { VtdUnit } from '../../src/iommu/vtd/unit.ts';
-import type { Memory } from '../../src/memory/memory.ts';
-import { emptyMemory, joined, readWord, writeWord } from './vtd-cases.ts';
+import { Memory } from '../../src/memory/memory.ts';
+import { joined, readWord, writeWord } from './vtd-cases.ts';
 
 // What a unit with caches may answer: what the tables hold, or held at some moment after which no invalidation covers it.
 // VT-d 5.10 §6.2, §6.5.2. This knows nothing of how the unit keeps its caches.
@@ -90,7 +90,9 @@ function coversTranslation(of: Invalidation, tags: Tags): boolean {
 
 /** Whether an entry that leads to a table has to be forgotten: a region of `bits` below it. */
 function coversTable(of: Invalidation, tags: Tags, first: boolean, bits: number): boolean {
-  const inRange = of.ih === 0 && sharesBytes(of.address, tags.iova, Math.max(12 + of.am, bits));
+  // The second stage of nested translation is asked for other addresses than that of the request: it is left to whole domains.
+  const known = first || tags.pgtt !== NESTED;
+  const inRange = known && of.ih === 0 && sharesBytes(of.address, tags.iova, Math.max(12 + of.am, bits));
   if (of.type === IOTLB) return of.G === GLOBAL || (of.did === tags.did && (of.G === DOMAIN || first || inRange));
   return of.type === PASID_IOTLB && first && of.did === tags.did && of.pasid === tags.pasid && (of.G === DOMAIN || inRange);
 }
@@ -121,6 +123,16 @@ function coversEntry(of: Invalidation, tags: Tags, kind: string): boolean {
 /** Words of 64 bits in an entry of each kind. */
 const WORDS: Readonly<Record<string, number>> = { root: 2, ctx: 4, pasid: 8, irte: 2 };
 
+/** An answer, and what it was made of. */
+interface Outcome {
+  shown: string;
+  /** Whether a unit holds such an answer as a translation. */
+  held: boolean;
+  /** The kind of the entry that was read last. */
+  last: string | undefined;
+  tags: Tags;
+}
+
 /** Asks a unit without caches, and shows the answer in a line; whether the unit would hold it. */
 export type Question = (unit: VtdUnit) => { shown: string; held: boolean };
 export interface Asker {
@@ -143,8 +155,11 @@ export class History {
   private readonly moments = new Set<number>();
   private readonly invalidations: { at: number; of: Invalidation }[] = [];
 
+  private readonly holdsFaults: boolean;
+
   constructor(unit: VtdUnit) {
     this.unit = unit;
+    this.holdsFaults = unit.can.CM === 1;
   }
 
   /** A word is about to change. @param software whether it is software that changes it: then it may be of a table */
@@ -176,17 +191,31 @@ export class History {
       const pointers = this.pointers.find((each) => each.until >= until);
       if (until !== Infinity && (pointers?.active ?? this.unit.active).TES === 0) continue;
       if (
-        this.walks(until, asker, pointers, (one) => {
-          if (one.shown !== shown) return false;
-          return (
-            until === Infinity ||
-            (one.held && !this.forgotten(until, Infinity, (of) => of.type <= 0 || coversTranslation(of, one.tags)))
-          );
-        })
+        this.walks(
+          until,
+          asker,
+          pointers,
+          (one) =>
+            one.shown === shown &&
+            (until === Infinity || (this.holds(one) && !this.forgotten(until, Infinity, (of) => this.drops(of, one)))),
+        )
       )
         return true;
     }
     return false;
+  }
+
+  /** §6.1: with CM = 1 faults may be held as well, but not of first-stage entries. */
+  private holds({ held, last }: Outcome): boolean {
+    return held || (this.holdsFaults && last !== undefined && !last.startsWith('fs'));
+  }
+
+  /** Whether an answer that was right has to be forgotten. A fault has domain 0 until one is known: §6.2.2, §6.2.3. */
+  private drops(of: Invalidation, { held, last, tags }: Outcome): boolean {
+    if (of.type <= 0) return true;
+    if (held) return coversTranslation(of, tags);
+    if (last === undefined || last === 'ss1') return coversTranslation(of, tags);
+    return coversEntry(of, last.startsWith('ss') ? tags : { ...tags, did: 0 }, last);
   }
 
   /** Whether anything since an operation, and before another, covers. */
@@ -199,9 +228,9 @@ export class History {
     until: number,
     asker: Asker,
     pointers: { active: Active; rules: InterruptRules } | undefined,
-    accepts: (one: { shown: string; held: boolean; tags: Tags }) => boolean,
+    accepts: (one: Outcome) => boolean,
   ): boolean {
-    const memory = emptyMemory();
+    const memory = new Memory(this.unit.memory.ranges);
     memory.restore(this.unit.memory.snapshot());
     for (const address of this.earlier.keys()) writeWord(memory, address, this.wordBefore(address, until));
     const base = memory.snapshot();
@@ -211,10 +240,16 @@ export class History {
       Object.assign(unit.active, pointers?.active ?? this.unit.active);
       Object.assign(unit.interruptRules, pointers?.rules ?? this.unit.interruptRules);
       memory.restore(base);
-      for (const { kind, at, since } of stale.values())
-        for (const word of wordsOf(kind, at)) writeWord(memory, word, this.wordBefore(word, since));
       const reads: [string, bigint][] = [];
-      unit.trail = { push: ([kind, lo, hi]) => reads.push([kind, joined(lo, hi)]) };
+      // An entry is as it was for this read of it only: a trail is told before the read.
+      unit.trail = {
+        push: ([kind, lo, hi]) => {
+          const at = joined(lo, hi);
+          const since = stale.get(reads.length)?.since ?? until;
+          for (const word of wordsOf(kind, at)) if (this.earlier.has(word)) writeWord(memory, word, this.wordBefore(word, since));
+          reads.push([kind, at]);
+        },
+      };
       const { shown, held } = asker.ask(unit);
       const tags = tagsOf(asker, unit, reads, memory);
       const possible = [...stale].every(([read, { kind, at, since }]) => {
@@ -223,7 +258,7 @@ export class History {
         const same = reads[read]?.[0] === kind && reads[read][1] === at;
         return same && !last && !this.forgotten(since, until, (of) => coversEntry(of, tags, kind));
       });
-      if (possible && accepts({ shown, held, tags })) return true;
+      if (possible && accepts({ shown, held, last: reads.at(-1)?.[0], tags })) return true;
       for (const [read, [kind, at]] of reads.entries()) {
         if (read < from) continue;
         const times = wordsOf(kind, at).flatMap((word) => this.earlier.get(word) ?? []);

@@ -1,7 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FIRST_STAGE, FS1, FS2, FS4, IOVA, Machine, NESTED, PAGE, SID } from '../../../test/vtd-machine.ts';
-import { WRITE } from './request.ts';
+import {
+  FIRST_STAGE,
+  FS1,
+  FS2,
+  FS4,
+  IOVA,
+  Machine,
+  NESTED,
+  PAGE,
+  PASIDS,
+  SECOND_STAGE,
+  SID,
+  SS3,
+} from '../../../test/vtd-machine.ts';
+import { READ, WRITE } from './request.ts';
 
 const A = 0x20n;
 const D = 0x40n;
@@ -31,4 +44,21 @@ for (const [name, mode] of Object.entries({ 'first stage': FIRST_STAGE, nested: 
     assert.equal(machine.read(FS4) & A, A);
     assert.equal(machine.read(FS2 + 2 * 8) & A, A);
     assert.equal(machine.read(FS1) & (A | D), A | D);
+  });
+
+for (const [name, mode, at, dirty] of [
+  ['first stage', FIRST_STAGE, FS1, D],
+  ['nested', NESTED, FS1, D],
+  // SSADE has flags of the second stage: bit 8 is accessed, bit 9 dirty.
+  ['second stage', SECOND_STAGE, SS3, 1n << 9n],
+] as const)
+  test(`${name}: a write sets the dirty flag of a page that was only read before, though its translation is held`, () => {
+    const machine = new Machine(mode);
+    if (mode === SECOND_STAGE) machine.flip(PASIDS, 1n << 9n);
+    machine.write(at, machine.read(at) & ~dirty);
+    assert.equal(machine.unit.translate(SID, IOVA, 0, READ, -1), 0);
+    assert.equal(machine.unit.translate(SID, IOVA, 0, READ, -1), 0);
+    assert.equal(machine.read(at) & dirty, 0n);
+    assert.equal(machine.unit.translate(SID, IOVA, 0, WRITE, -1), 0);
+    assert.equal(machine.read(at) & dirty, dirty);
   });
