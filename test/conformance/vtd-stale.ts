@@ -181,6 +181,8 @@ export class History {
 
   invalidates(of: Invalidation): void {
     this.invalidations.push({ at: this.now, of });
+    // What was held of one cache may have been taken over by another one until then.
+    this.moments.add(this.now);
   }
 
   /** Whether a unit with caches may answer so. */
