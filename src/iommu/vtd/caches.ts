@@ -1,3 +1,4 @@
+import { AbsentEntries } from './absent-entries.ts';
 import { type AddressSpace, AddressSpaces, NESTED } from './address-space.ts';
 import type { CacheTable } from './cache-table.ts';
 import { ContextCache, sidMaskOf } from './context-cache.ts';
@@ -20,7 +21,7 @@ export interface CacheSizes {
   readonly secondStage: number;
   /** Permissions of host physical pages. */
   readonly hostPermission: number;
-  /** Entries that met a fault, in a unit with CAP_REG.CM = 1. */
+  /** Entries that met a fault, in a unit with CAP_REG.CM = 1; and a quarter as many tables, for entries that are not present. */
   readonly fault: number;
   /** Interrupt entries. */
   readonly interrupt: number;
@@ -56,6 +57,7 @@ export class Caches {
   readonly secondStage: PagingStructureCache;
   readonly hostPermission: HostPermissionCache;
   readonly fault: FaultCache;
+  readonly absent: AbsentEntries;
   /** What was made of entries of the first two. */
   readonly spaces: AddressSpaces = new AddressSpaces();
 
@@ -67,6 +69,7 @@ export class Caches {
     this.secondStage = new PagingStructureCache(sizes.secondStage);
     this.hostPermission = new HostPermissionCache(sizes.hostPermission);
     this.fault = new FaultCache(sizes.fault);
+    this.absent = new AbsentEntries(sizes.fault / 4);
   }
 
   /** Gives the tables of an address space the numbers by which paging structures are held. */
@@ -131,6 +134,7 @@ export class Caches {
   invalidateIotlb(granularity: number, did: number, lo: number, hi: number, am: number, ih: number): void {
     this.iotlb.invalidate(granularity, did, lo, hi, am);
     this.fault.invalidatePages(granularity, did, lo, hi, am, ih);
+    this.absent.invalidate(granularity, did, lo, hi, am, ih);
     if (granularity === GLOBAL) {
       this.firstStage.flush();
       this.secondStage.flush();
@@ -151,6 +155,7 @@ export class Caches {
     if (granularity === PASID) {
       this.firstStage.invalidatePasid(did, pasid);
       this.fault.invalidatePasidPages(did, pasid);
+      this.absent.invalidatePasid(did, pasid);
     } else if (!ih) this.firstStage.invalidateRange(did, pasid, lo, hi, am);
   }
 
@@ -182,6 +187,15 @@ export class Caches {
   }
 
   private all(): CacheTable[] {
-    return [this.context, this.pasid, this.iotlb, this.firstStage, this.secondStage, this.hostPermission, this.fault];
+    return [
+      this.context,
+      this.pasid,
+      this.iotlb,
+      this.firstStage,
+      this.secondStage,
+      this.hostPermission,
+      this.fault,
+      this.absent,
+    ];
   }
 }

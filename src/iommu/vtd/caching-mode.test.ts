@@ -9,6 +9,8 @@ import { ATOMIC, NO_WRITE, READ, WRITE, ZERO_LENGTH } from './translate.ts';
 import { type UnitConfig, VtdUnit } from './unit.ts';
 
 const CM = 1n << 7n;
+/** Tables of the second stage, levels 2 and 1. */
+const [SS2, SS1] = [0x60000, 0x61000];
 
 /** A machine with caching mode, or another one. */
 const machineOf = (pgtt: bigint | undefined, cap: bigint = m.CAP | CM, config: Partial<UnitConfig> = {}) =>
@@ -149,6 +151,54 @@ test('what is held of an entry above a page is held for all its pages', () => {
   assert.equal(ask(machine, 2 ** 30), undefined);
 });
 
+/** A driver that has mapped one page, with tables of levels 2 and 1, and a device that uses it. */
+function driven(pgtt: bigint | undefined): m.Machine {
+  const machine = machineOf(pgtt);
+  machine.write(m.SS3, BigInt(SS2) | 3n);
+  machine.write(SS2, BigInt(SS1) | 3n);
+  machine.write(SS1, 0x100003n);
+  machine.unit.caches.invalidateIotlb(PAGE, 1, 0, 0, 0, 0);
+  assert.equal(ask(machine, 0), undefined);
+  return machine;
+}
+
+for (const pgtt of [undefined, m.SECOND_STAGE]) {
+  const [code, mode] = pgtt === undefined ? ['LGN.3', 'legacy'] : ['SSS.2', 'scalable'];
+
+  test(`with CM = 1 a page that is mapped without an invalidation is not there, though nobody asked for it: ${mode} mode`, () => {
+    const machine = driven(pgtt);
+    for (const [page, am] of [
+      [1, 0],
+      [5, 2],
+      [511, 3],
+    ] as const) {
+      machine.write(SS1 + page * 8, (BigInt(page) << 12n) | 3n);
+      assert.equal(ask(machine, page * 0x1000), code);
+      // The block of pages beside its own.
+      machine.unit.caches.invalidateIotlb(PAGE, 1, (page * 0x1000) ^ (0x1000 << am), 0, am, 1);
+      assert.equal(ask(machine, page * 0x1000), code);
+      machine.unit.caches.invalidateIotlb(PAGE, 1, page * 0x1000, 0, am, 1);
+      assert.equal(ask(machine, page * 0x1000), undefined);
+    }
+    machine.write(SS1 + 8 * 8, 0x3n);
+    assert.equal(ask(machine, 0x8000), code);
+  });
+
+  test(`with CM = 1 a table that is added needs an invalidation which does not say that no table changed: ${mode} mode`, () => {
+    const machine = driven(pgtt);
+    machine.write(SS2 + 8, BigInt(SS1 + 0x1000) | 3n);
+    machine.write(SS1 + 0x1000, 0x200003n);
+    machine.unit.caches.invalidateIotlb(PAGE, 1, 0x200000, 0, 0, 1);
+    assert.equal(ask(machine, 0x200000), code);
+    machine.unit.caches.invalidateIotlb(PAGE, 1, 0x200000, 0, 0, 0);
+    assert.equal(ask(machine, 0x200000), undefined);
+    // A large page is a leaf: its whole range is invalidated.
+    machine.write(SS2 + 16, 0x400083n);
+    machine.unit.caches.invalidateIotlb(PAGE, 1, 0x400000, 0, 9, 1);
+    assert.equal(ask(machine, 0x400000), undefined);
+  });
+}
+
 test('a permission that is lacking is held, for requests that ask the same', () => {
   for (const [pgtt, code] of [
     [undefined, 'LGN.2'],
@@ -222,8 +272,6 @@ const anyStep = fc.oneof(
     did: fc.constantFrom(1, 1, 2),
   }),
 );
-const [SS2, SS1] = [0x60000, 0x61000];
-
 for (const pgtt of [undefined, m.SECOND_STAGE])
   test(`with CM = 1 what is stale, or missing, may be so until it is invalidated, and never after: PGTT ${pgtt}`, () => {
     fc.assert(
@@ -315,5 +363,41 @@ test('while no table changes, holding faults changes no answer', () => {
       },
     ),
     { numRuns: 600 },
+  );
+});
+
+test('with CM = 1 a page is there exactly when it was there at its last invalidation, or at a walk after that', () => {
+  const anyChange = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('ask' as const), page: anyPage }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('map' as const), page: anyPage, present: fc.boolean() }) },
+    fc.record({ do: fc.constant('drop' as const), page: anyPage, am: fc.constantFrom(0, 1, 2, 9), ih: fc.constantFrom(0, 1) }),
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(undefined, m.SECOND_STAGE), fc.array(anyChange, { maxLength: 80 }), (pgtt, changes) => {
+      // Without other caches, so that nothing else is stale.
+      const machine = machineOf(pgtt, undefined, { caches: { ...NO_CACHES, fault: 1024 } });
+      machine.write(m.SS3, BigInt(SS2) | 3n);
+      machine.write(SS2, BigInt(SS1) | 3n);
+      const present = Array.from({ length: 8 }, () => false);
+      assert.notEqual(ask(machine, 0), undefined);
+      // The first walk holds the whole table.
+      const held = Array.from({ length: 8 }, () => true);
+      for (const { page, ...change } of changes) {
+        if (change.do === 'map') {
+          present[page] = change.present;
+          machine.write(SS1 + page * 8, change.present ? (BigInt(page) << 12n) | 3n : 0n);
+        } else if (change.do === 'drop') {
+          machine.unit.caches.invalidateIotlb(PAGE, 1, page * 0x1000, 0, change.am, change.ih);
+          // A range that has all of the table drops it, and the next walk holds it anew.
+          if (change.am === 9) ask(machine, 0x100000);
+          for (let each = 0; each < 8; each++)
+            if (each >> change.am === page >> change.am) held[each] = change.am === 9 && !present[each];
+        } else {
+          held[page] ||= !present[page];
+          assert.equal(ask(machine, page * 0x1000) === undefined, !held[page]);
+        }
+      }
+    }),
+    { numRuns: 200 },
   );
 });

@@ -27,7 +27,7 @@ const LEVELS = 6;
 /**
  * Entries that led to a fault, with the fault: what a unit with CAP_REG.CM = 1 may hold, and this one does, so that software
  * has to invalidate after every change, as it has to for a unit that is virtual. VT-d 5.10 §6.1, §6.2.2, §6.2.3, §6.2.4.1. Nothing
- * is held of the first stage.
+ * is held of the first stage, and second-stage entries that are not present are `AbsentEntries`.
  */
 export class FaultCache extends CacheTable {
   /** Whether FPD was met on the way to what was found last: 0, or not. */
@@ -170,7 +170,7 @@ function levelOf(key: number): number {
 }
 
 /** The address bits below those that select an entry of a level. */
-function bitsOf(level: number): number {
+export function bitsOf(level: number): number {
   return 3 + 9 * level;
 }
 
@@ -178,6 +178,7 @@ function loMask(level: number): number {
   return level > 3 ? 0 : -1 << bitsOf(level);
 }
 
-function hiMask(level: number): number {
+/** What of the upper half of an address is above those. */
+export function hiMask(level: number): number {
   return level <= 3 ? -1 : -1 << (bitsOf(level) - 32);
 }

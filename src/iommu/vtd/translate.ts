@@ -86,7 +86,7 @@ export class Translator {
     this.legacyTables = new LegacyTables(memory, can, active, caches);
     this.scalableTables = new ScalableTables(memory, can, active, caches);
     this.walk = new PageWalk(memory, can, caches);
-    this.secondStage = new SecondStage(this.walk, can, caches.fault);
+    this.secondStage = new SecondStage(this.walk, memory, can, caches);
     this.permissions = new HostPermissions(memory, can, caches.hostPermission);
   }
 

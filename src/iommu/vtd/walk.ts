@@ -75,7 +75,7 @@ const WRITABLE = 1;
 const MOST_FLAGS = 35;
 
 /** Byte offset into a table: the address bits that select the entry of a level, times 8. */
-function offsetOf(level: number, lo: number, hi: number): number {
+export function offsetOf(level: number, lo: number, hi: number): number {
   switch (level) {
     case 1:
       return (lo >>> 9) & 0xff8;
