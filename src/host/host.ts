@@ -37,9 +37,9 @@ export interface HostFiles {
   readAt(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   readText(path: string): Promise<string | undefined>;
   /**
-   * The same things of many folders, in batches and in any order: for thousands of folders this costs far less than `readFolder`
-   * of each. A folder of which it is not so that all is plainly there or not, or that is in no batch, has to be asked for in that
-   * way. A host need not have this.
+   * The same things of many folders, in batches and in any order: for thousands of folders this costs far less than `readFolder` of
+   * each. A folder that comes in no batch, or without content, has to be asked for in that way: it is not there, or something in it
+   * is not what it should be. A host need not have this.
    */
   readFolders?(paths: readonly string[], ask: FolderAsk): AsyncIterable<FolderBatch>;
   /** The target of a symbolic link as written there, or undefined when absent or not a link. */
