@@ -6,7 +6,6 @@ import { errnoOf, hostError, isAbsent } from './errors.ts';
 import { folderReading } from './folders.ts';
 import { anyThreadBlocked, mayBlock, PATIENCE, readGuarded } from './guarded.ts';
 import { readKmsg } from './kmsg.ts';
-import { takeLock } from './lock.ts';
 import { MAX_FILE, plainFiles } from './plain.ts';
 import type { Root } from './root.ts';
 import type { Sys } from './sys.ts';
@@ -96,6 +95,7 @@ export function liveFiles(root: Root, sys: () => Promise<Sys>): HostFiles {
     async lock(path) {
       const file = root.locate(path, 'follow');
       await at(path, 'follow', 'lock', async () => await makeFolders(dirname(file)));
+      const { takeLock } = await import('./lock.ts');
       return await takeLock(file, path);
     },
     kernelLog: () => at('/dev/kmsg', 'follow', 'read', async (file) => readKmsg(file, '/dev/kmsg')),

@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -31,7 +31,7 @@ class GuardedReader {
   }
 
   async #ask(path: string, limit: number): Promise<string | undefined> {
-    const child = this.#start();
+    const child = await this.#start();
     return await new Promise((resolve, reject) => {
       let text = '';
       const finish = (act: () => void): void => {
@@ -81,8 +81,9 @@ class GuardedReader {
     });
   }
 
-  #start(): ChildProcessByStdio<Writable, Readable, null> {
+  async #start(): Promise<ChildProcessByStdio<Writable, Readable, null>> {
     if (this.#child !== undefined) return this.#child;
+    const { spawn } = await import('node:child_process');
     const child = spawn('sh', ['-c', LOOP], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
     child.stdin.on('error', () => {}); // its end is told by `close`
     this.#child = child;

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { constants as os } from 'node:os';
@@ -44,6 +43,7 @@ export interface Ran {
 export async function runProgram(argv: readonly string[], options: { timeout?: number } = {}): Promise<Ran> {
   const [name = '', ...rest] = argv;
   const file = await findProgram(name);
+  const { spawn } = await import('node:child_process');
   return await new Promise((resolve, reject) => {
     const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
     const stdout = collect(child.stdout);
