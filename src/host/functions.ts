@@ -269,31 +269,19 @@ function openQuestions(found: PciFunction, { noted, bytes }: FolderContent): Que
 
 /** Asks for what the folder left open. @throws HostError as `readFunction` */
 async function complete(host: Host, found: PciFunction, open: readonly Question[]): Promise<void> {
-  const text = async (name: string) => (await ask(host, found, name, host.files.readText))?.trim();
+  const text = (name: string) => askText(host, found, name);
   for (const question of open)
-    switch (question) {
-      case 'ids':
-        Object.assign(found, await readIds(`${PCI_DEVICES}/${found.bdf}`, text));
-        break;
-      case 'lanes': {
-        const link = await readLink(text);
-        if (link !== undefined) found.link = link;
-        break;
-      }
-      default:
-        setLink(found, question, baseName((await ask(host, found, question, host.files.link)) ?? ''));
-    }
+    if (question === 'ids') Object.assign(found, await readIds(`${PCI_DEVICES}/${found.bdf}`, text));
+    else if (question === 'lanes') {
+      const link = await readLink(text);
+      if (link !== undefined) found.link = link;
+    } else setLink(found, question, baseName((await ask(found, question, (path) => host.files.link(path))) ?? ''));
 }
 
 /** One more question about a function. What a record does not have is undefined, and noted. */
-async function ask<T>(
-  host: Host,
-  found: PciFunction,
-  name: string,
-  question: (path: string) => Promise<T>,
-): Promise<T | undefined> {
+async function ask<T>(found: PciFunction, name: string, question: (path: string) => Promise<T>): Promise<T | undefined> {
   try {
-    return await question.call(host.files, `${PCI_DEVICES}/${found.bdf}/${name}`);
+    return await question(`${PCI_DEVICES}/${found.bdf}/${name}`);
   } catch (error) {
     if (!(error instanceof HostError && error.errno === 'ENODATA')) throw error;
     found.unrecorded = [...(found.unrecorded ?? []), name].sort();
@@ -301,11 +289,15 @@ async function ask<T>(
   }
 }
 
+async function askText(host: Host, found: PciFunction, name: string): Promise<string | undefined> {
+  return (await ask(found, name, (path) => host.files.readText(path)))?.trim();
+}
+
 /** Asks one function of each NUMA node for its processors: the kernel prints the same for all of them. */
 async function setCpus(host: Host, functions: readonly PciFunction[]): Promise<void> {
   const known = new Map<number | undefined, string>();
   for (const found of functions) {
-    const cpus = known.get(found.numaNode) ?? (await ask(host, found, 'local_cpulist', host.files.readText))?.trim() ?? '';
+    const cpus = known.get(found.numaNode) ?? (await askText(host, found, 'local_cpulist')) ?? '';
     known.set(found.numaNode, cpus);
     if (cpus !== '') found.localCpus = cpus;
   }
