@@ -74,6 +74,8 @@ const PROVOCATIONS: readonly Provocation[] = [
   { code: 'LCT.2', ...legacy, spoil: set(m.CONTEXT, 0n) },
   { code: 'LCT.3', ...legacy, spoil: flip(m.CONTEXT + 8, 1n << 7n) },
   { code: 'LCT.4.1', ...legacy, spoil: flip(m.CONTEXT + 8, 4n) },
+  // Pass-through needs a width as well: §9.3.
+  { code: 'LCT.4.1', ...legacy, spoil: both(flip(m.CONTEXT, 8n), flip(m.CONTEXT + 8, 4n)) },
   { code: 'LCT.4.2', ...legacy, spoil: flip(m.CONTEXT, 0xcn) },
   { code: 'LCT.4.3', ...legacy, spoil: set(m.CONTEXT, NO | 1n) },
   { code: 'LCT.5', ...legacy, kind: 'translation' },

@@ -14,6 +14,8 @@ import {
   SID,
   SS3,
 } from '../../../test/vtd-machine.ts';
+import { CACHE_SIZES, NO_CACHES } from './caches.ts';
+import { conditionOf } from './faults.ts';
 import { READ, WRITE } from './request.ts';
 
 const A = 0x20n;
@@ -62,3 +64,14 @@ for (const [name, mode, at, dirty] of [
     assert.equal(machine.unit.translate(SID, IOVA, 0, WRITE, -1), 0);
     assert.equal(machine.read(at) & dirty, dirty);
   });
+
+test('nested: a table that the second stage only lets be read gets no flags, and no less when the way to it is held', () => {
+  for (const caches of [NO_CACHES, CACHE_SIZES]) {
+    const machine = new Machine(NESTED, { caches });
+    machine.flip(SS3, 2n);
+    machine.write(FS1 + 8, BigInt(PAGE) | 7n);
+    assert.equal(machine.unit.translate(SID, IOVA, 0, READ, -1), 0, 'its flags are set');
+    assert.equal(conditionOf(machine.unit.translate(SID, IOVA + 0x1000, 0, READ, -1))?.code, 'SFS.8');
+    assert.equal(machine.read(FS1 + 8) & A, 0n);
+  }
+});
