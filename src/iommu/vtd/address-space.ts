@@ -22,6 +22,9 @@ export class AddressSpace {
   SRE = 0;
   PGSNP = 0;
 
+  /** Whether a request that only asks for rights goes where the second stage leads, with nothing else to look at. */
+  usual = 0;
+
   /** Root of the second stage, its levels (0 for none), and the bits of an upper half that are beyond its width. */
   ssLo = 0;
   ssHi = 0;

@@ -8,7 +8,7 @@ export class CacheTable {
   protected readonly stride: number;
 
   constructor(size: number, stride: number) {
-    this.size = size > 0 ? 2 ** Math.floor(Math.log2(size)) : 0;
+    this.size = size > 0 ? 1 << (31 - Math.clz32(size)) : 0;
     this.mask = Math.max(0, this.size - 1);
     this.stride = stride;
     this.words = new Int32Array((this.mask + 1) * stride);

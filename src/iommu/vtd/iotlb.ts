@@ -1,16 +1,18 @@
 import { type AddressSpace, FIRST_STAGE, NESTED } from './address-space.ts';
+import type { Batch } from './batch.ts';
 import { CacheTable, inRange } from './cache-table.ts';
 import { DOMAIN, GLOBAL, PASID } from './granularity.ts';
-import { PRIV } from './request.ts';
+import * as request from './request.ts';
 
+const { PRIV } = request;
 /** Bits of an access that an entry has to have; execution and zero length it never has. */
 const NEEDED = 0b10111;
 
 /** Words of an entry; the first is the page. */
 const KEY_HI = 1;
 const KEY_PASID = 2;
-export const OUT_LO = 3;
-export const OUT_HI = 4;
+const OUT_LO = 3;
+const OUT_HI = 4;
 const DID_PGTT = 5;
 const EFFECTIVE_PASID = 6;
 const STRIDE_BITS = 3;
@@ -35,10 +37,38 @@ export class Iotlb extends CacheTable {
     const { words } = this;
     const at = this.slot(sid, lo, hi, pasid);
     const other =
-      (words[at]! ^ pageKey(sid, lo, access, pasid)) |
+      (words[at]! ^ this.pageKey(sid, lo, access, pasid)) |
       (words[at + KEY_HI]! ^ hi) |
-      (words[at + KEY_PASID]! ^ spaceKey(sid, pasid));
+      (words[at + KEY_PASID]! ^ this.spaceKey(sid, pasid));
     return (other | (~words[at + OUT_LO]! & access & NEEDED)) === 0 ? at : -1;
+  }
+
+  /** Where a request goes whose entry was found. */
+  give(at: number, lo: number, out: request.Translation): void {
+    const word = this.words[at + OUT_LO]!;
+    out.lo = (word & ~0xfff) | (lo & 0xfff);
+    out.hi = this.words[at + OUT_HI]!;
+    out.info = word & 0xfff;
+  }
+
+  /**
+   * Answers requests of a batch, from one on, for as long as there are entries for them.
+   * @returns the first that has none
+   */
+  answer(batch: Batch, from: number): number {
+    const { words } = this;
+    const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
+    let i = from;
+    for (; i < length; i++) {
+      const at = this.find(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
+      if (at < 0) break;
+      const word = words[at + OUT_LO]!;
+      condition[i] = 0;
+      outLo[i] = (word & ~0xfff) | (lo[i]! & 0xfff);
+      outHi[i] = words[at + OUT_HI]!;
+      info[i] = word & 0xfff;
+    }
+    return i;
   }
 
   /**
@@ -60,9 +90,9 @@ export class Iotlb extends CacheTable {
     if (this.size === 0) return;
     const { words } = this;
     const at = this.slot(sid, lo, hi, pasid);
-    words[at] = pageKey(sid, lo, access, pasid);
+    words[at] = this.pageKey(sid, lo, access, pasid);
     words[at + KEY_HI] = hi;
-    words[at + KEY_PASID] = spaceKey(sid, pasid);
+    words[at + KEY_PASID] = this.spaceKey(sid, pasid);
     words[at + OUT_LO] = outLo;
     words[at + OUT_HI] = outHi;
     words[at + DID_PGTT] = space.did | (space.type << 16);
@@ -92,22 +122,22 @@ export class Iotlb extends CacheTable {
     return inRange(this.words[at]!, this.words[at + KEY_HI]!, 12, lo, hi, am);
   }
 
+  /** The page, with bits 7:0 of the requester, whether there is a PASID and how privileged it is. Never 0. */
+  private pageKey(sid: number, lo: number, access: number, pasid: number): number {
+    const space = pasid < 0 ? 1 : 3 | ((access & PRIV) >>> 1);
+    return (lo & ~0xfff) | ((sid & 0xff) << 4) | space;
+  }
+
+  private spaceKey(sid: number, pasid: number): number {
+    return (pasid & 0xfffff) | ((sid >>> 8) << 20);
+  }
+
   private slot(sid: number, lo: number, hi: number, pasid: number): number {
     // Each requester has its pages elsewhere: drivers hand out the same addresses.
     const space = Math.imul(sid ^ (pasid << 16) ^ (pasid >>> 16), 0x9e3779b1) >>> 16;
     const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ space;
     return (hash & this.mask) << STRIDE_BITS;
   }
-}
-
-/** The page, with bits 7:0 of the requester, whether there is a PASID and how privileged it is. Never 0. */
-function pageKey(sid: number, lo: number, access: number, pasid: number): number {
-  const space = pasid < 0 ? 1 : 3 | ((access & PRIV) >>> 1);
-  return (lo & ~0xfff) | ((sid & 0xff) << 4) | space;
-}
-
-function spaceKey(sid: number, pasid: number): number {
-  return (pasid & 0xfffff) | ((sid >>> 8) << 20);
 }
 
 function isFirstStage(made: number): boolean {

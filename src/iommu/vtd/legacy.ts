@@ -84,6 +84,7 @@ export class LegacyTables {
     space.ssReservedHi = can.ssReservedHi;
     space.SSADE = 0;
     space.fsLevels = 0;
+    space.usual = space.type === SECOND_STAGE && !can.CM ? 1 : 0;
     this.caches.number(space);
   }
 

@@ -4,16 +4,17 @@ import { CacheTable, inRange } from './cache-table.ts';
 /** Words of an entry. The first has the address bits of its level, the number of its tables and the level. */
 const KEY_HI = 1;
 /** The table that the entry leads to, with the rights up to there in its low 12 bits. */
-export const TABLE_LO = 2;
-export const TABLE_HI = 3;
+const TABLE_LO = 2;
+const TABLE_HI = 3;
 /** Where that table is in `Memory.words`; -1 when it has no place of its own. */
-export const TABLE_AT = 4;
+const TABLE_AT = 4;
+const PLACE = 4;
 const STRIDE_BITS = 3;
+/** The bits of the first word that are the level. */
+const LEVEL = 7;
 
-/** By level of the entry, 2 to 5: the address bits below those that select it. */
-const SHIFT = Int32Array.of(0, 12, 21, 30, 39, 48);
-const LO_MASK = Int32Array.of(0, 0, -1 << 21, -1 << 30, 0, 0);
-const HI_MASK = Int32Array.of(0, 0, -1, -1, -1 << 7, -1 << 16);
+export { LEVEL, TABLE_AT, TABLE_HI, TABLE_LO };
+
 /** Where the first word has the number. */
 const NUMBER_AT = 3;
 const BELOW_ADDRESS = (1 << 21) - 1;
@@ -39,7 +40,7 @@ export class PagingStructureCache extends CacheTable {
   /** What each number stands for. */
   private readonly numbers: Int32Array;
   /** The life of the memory (`Memory.generation`) that the places are of. */
-  private generation = -1;
+  generation = -1;
 
   constructor(size: number) {
     super(size, 1 << STRIDE_BITS);
@@ -85,29 +86,63 @@ export class PagingStructureCache extends CacheTable {
     this.numbers.fill(0);
   }
 
-  /** Where in `words` the entry of a level is that translates the address, or -1. */
-  find(level: number, number: number, lo: number, hi: number): number {
+  /** Where in `words` the entry is that leads to the table of the page, if that has a place in this life; else -1. */
+  pageTable(generation: number, number: number, lo: number, hi: number): number {
+    if (this.generation !== generation) return -1;
     const { words } = this;
-    const key = keyOf(level, number, lo);
-    const keyHi = hi & HI_MASK[level]!;
+    const key = (lo & (-1 << 21)) | (number << NUMBER_AT) | 2;
+    const at = this.slot(key, hi);
+    return words[at] === key && words[at + KEY_HI] === hi && words[at + PLACE]! >= 0 ? at : -1;
+  }
+
+  /**
+   * Where in `words` the entry is that translates the address and is nearest to the page, or -1. §6.2.7.
+   * @param levels of the tables
+   */
+  nearest(levels: number, number: number, lo: number, hi: number): number {
+    for (let level = 2; level <= levels; level++) {
+      const at = this.find(level, number, lo, hi);
+      if (at >= 0) return at;
+    }
+    return -1;
+  }
+
+  private find(level: number, number: number, lo: number, hi: number): number {
+    const { words } = this;
+    const key = this.key(level, number, lo);
+    const keyHi = this.keyHi(level, hi);
     const at = this.slot(key, keyHi);
     return words[at] === key && words[at + KEY_HI] === keyHi ? at : -1;
   }
 
   /**
-   * @param tableLo with the rights in its low 12 bits
-   * @param tableAt as `placeOf` gives it
+   * Holds an entry, by its level.
+   *
+   * @param rights of the tables up to there: bits of the low 12
+   * @returns where the table is that it leads to, as `TABLE_AT`
    */
-  put(level: number, number: number, lo: number, hi: number, tableLo: number, tableHi: number, tableAt: number): void {
+  put(
+    memory: Memory,
+    level: number,
+    number: number,
+    lo: number,
+    hi: number,
+    tableLo: number,
+    tableHi: number,
+    rights: number,
+  ): number {
+    if (this.size === 0) return -1;
     const { words } = this;
-    const key = keyOf(level, number, lo);
-    const keyHi = hi & HI_MASK[level]!;
+    const key = this.key(level, number, lo);
+    const keyHi = this.keyHi(level, hi);
     const at = this.slot(key, keyHi);
+    const tableAt = placeOf(memory, tableLo, tableHi);
     words[at] = key;
     words[at + KEY_HI] = keyHi;
-    words[at + TABLE_LO] = tableLo;
+    words[at + TABLE_LO] = tableLo | rights;
     words[at + TABLE_HI] = tableHi;
     words[at + TABLE_AT] = tableAt;
+    return tableAt;
   }
 
   /** Finds the places of all tables anew when the memory lives another life. */
@@ -139,7 +174,7 @@ export class PagingStructureCache extends CacheTable {
       (at) =>
         this.didAt(at) === did &&
         this.pasidAt(at) === pasid &&
-        inRange(words[at]!, words[at + KEY_HI]!, SHIFT[words[at]! & 7]!, lo, hi, am),
+        inRange(words[at]!, words[at + KEY_HI]!, 3 + 9 * (words[at]! & LEVEL), lo, hi, am),
     );
   }
 
@@ -155,19 +190,24 @@ export class PagingStructureCache extends CacheTable {
     return ((this.words[at]! & BELOW_ADDRESS) >>> NUMBER_AT) * NUMBER_STRIDE;
   }
 
+  /** Bits 31:21 of the address as far as they count at a level, the number and the level. Never 0. */
+  private key(level: number, number: number, lo: number): number {
+    const address = level === 2 ? lo & (-1 << 21) : level === 3 ? lo & (-1 << 30) : 0;
+    return address | (number << NUMBER_AT) | level;
+  }
+
+  private keyHi(level: number, hi: number): number {
+    return level <= 3 ? hi : level === 4 ? hi & (-1 << 7) : hi & (-1 << 16);
+  }
+
   private slot(key: number, keyHi: number): number {
     const hash = (key >>> 21) ^ (keyHi << 11) ^ (keyHi >>> 5) ^ Math.imul(key & BELOW_ADDRESS, 0x9e5);
     return (hash & this.mask) << STRIDE_BITS;
   }
 }
 
-/** Bits 31:21 of the address as far as they count, the number and the level. Never 0. */
-function keyOf(level: number, number: number, lo: number): number {
-  return (lo & LO_MASK[level]!) | (number << NUMBER_AT) | level;
-}
-
 /** Where a table is in `Memory.words` for as long as `Memory.generation` stays; -1 when it has no place of its own. */
-export function placeOf(memory: Memory, lo: number, hi: number): number {
+function placeOf(memory: Memory, lo: number, hi: number): number {
   const at = memory.locate(lo, hi);
   return at < PAGE_WORDS ? -1 : at;
 }

@@ -306,6 +306,7 @@ export class ScalableTables {
     space.hptHi = words[hptAt + 1]!;
     space.HPTSZ = words[hptAt]! & 3;
     space.HPTDID = words[hptAt + 2]! & 0xffff;
+    space.usual = type === SECOND_STAGE && !can.CM && !space.SSADE && (space.SRE || !space.RID_PRIV) ? 1 : 0;
     this.caches.number(space);
   }
 }

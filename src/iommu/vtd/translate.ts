@@ -7,10 +7,11 @@ import { numberOf, PAGE_REQUEST, TRANSLATED, TRANSLATION, UNTRANSLATED } from '.
 import { DOMAIN, PAGE } from './granularity.ts';
 import { HostPermissions } from './host-permission.ts';
 import { inInterruptRange, overlapsInterruptRange } from './interrupt-range.ts';
-import { OUT_HI, OUT_LO } from './iotlb.ts';
+import type { Iotlb } from './iotlb.ts';
 import { LegacyTables } from './legacy.ts';
 import { ALL, EXEC, LEVEL_AT, NO_WRITE, needs, PRIV, READ, SNOOP, Translation, WRITE, ZERO_LENGTH } from './request.ts';
 import { ScalableTables } from './scalable.ts';
+import { ShortWay } from './short-way.ts';
 import { type Active, LEGACY, SCALABLE } from './state.ts';
 import { PageWalk, RW, type Trail, US } from './walk.ts';
 
@@ -73,21 +74,25 @@ export class Translator {
   private readonly can: Abilities;
   private readonly active: Active;
   private readonly caches: Caches;
+  private readonly iotlb: Iotlb;
   private readonly legacyTables: LegacyTables;
   private readonly scalableTables: ScalableTables;
   private readonly walk: PageWalk;
   private readonly secondStage: SecondStage;
   private readonly permissions: HostPermissions;
+  private readonly shortWay: ShortWay;
 
   constructor(memory: Memory, can: Abilities, active: Active, caches: Caches) {
     this.can = can;
     this.active = active;
     this.caches = caches;
+    this.iotlb = caches.iotlb;
     this.legacyTables = new LegacyTables(memory, can, active, caches);
     this.scalableTables = new ScalableTables(memory, can, active, caches);
     this.walk = new PageWalk(memory, can, caches);
     this.secondStage = new SecondStage(this.walk, memory, can, caches);
     this.permissions = new HostPermissions(memory, can, caches.hostPermission);
+    this.shortWay = new ShortWay(memory, active, caches, this.walk, this.out);
   }
 
   set trail(trail: Trail | undefined) {
@@ -109,22 +114,19 @@ export class Translator {
    * @param pasid  -1 for a request without PASID; then it is privileged only if RID_PRIV says so
    */
   untranslated(sid: number, lo: number, hi: number, access: number, pasid: number): number {
-    if (this.active.TES) {
-      const { iotlb } = this.caches;
-      const at = iotlb.find(sid, lo, hi, access, pasid);
-      if (at >= 0) {
-        const { out } = this;
-        const word = iotlb.words[at + OUT_LO]!;
-        out.lo = (word & ~0xfff) | (lo & 0xfff);
-        out.hi = iotlb.words[at + OUT_HI]!;
-        out.info = word & 0xfff;
-        return 0;
-      }
-    }
-    return this.missed(sid, lo, hi, access, pasid);
+    if (this.active.TES === 0) return this.judge(sid, lo, hi, access, pasid);
+    const at = this.iotlb.find(sid, lo, hi, access, pasid);
+    if (at < 0) return this.missed(sid, lo, hi, access, pasid);
+    this.iotlb.give(at, lo, this.out);
+    return 0;
   }
 
-  private missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
+  /** The same for a request that the IOTLB has nothing for, while translation is on. */
+  missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
+    return this.shortWay.passes(sid, lo, hi, access, pasid) ? 0 : this.judge(sid, lo, hi, access, pasid);
+  }
+
+  private judge(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     this.fpd = 0;
     // §3.15; single writes of 4 bytes are interrupts and do not come here.
     if (pasid < 0 && inInterruptRange(lo, hi)) {

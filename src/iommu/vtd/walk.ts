@@ -5,8 +5,8 @@ import type { Caches } from './caches.ts';
 import { numberOf } from './faults.ts';
 import { FirstStagePage4K, FirstStageTable, SecondStagePage4K } from './formats-paging.ts';
 import { fieldWords } from './masks.ts';
-import { type PagingStructureCache, placeOf, TABLE_AT, TABLE_HI, TABLE_LO } from './paging-structure-cache.ts';
-import { ALL as BOTH, READ, WRITE } from './request.ts';
+import * as structures from './paging-structure-cache.ts';
+import * as request from './request.ts';
 
 // Walks of page tables: first-stage, second-stage, and nested, where each address of the first stage is one that the second
 // translates. VT-d 5.10 §3.6, §3.7, §3.8. The code that translates is the code that explains: see `Trail`.
@@ -30,6 +30,10 @@ export interface Trail {
 
 const FS_KIND = ['fs1', 'fs1', 'fs2', 'fs3', 'fs4', 'fs5'] as const satisfies readonly EntryKind[];
 const SS_KIND = ['ss1', 'ss1', 'ss2', 'ss3', 'ss4', 'ss5'] as const satisfies readonly EntryKind[];
+
+// What is imported is looked up and checked wherever it is used; a constant of the file is part of the code.
+const { LEVEL, TABLE_AT, TABLE_HI, TABLE_LO } = structures;
+const { READ, WRITE, ALL: BOTH } = request;
 
 const SFS_1 = numberOf('SFS.1');
 const SFS_2 = numberOf('SFS.2');
@@ -68,6 +72,8 @@ export const IR_SHIFT = 29;
 /** The low bits of a page by the level of its entry. */
 export const PAGE_MASK: Int32Array = Int32Array.of(0, 0xfff, 0x1fffff, 0x3fffffff, 0, 0);
 export const ADDRESS_HI = 0xfffff;
+/** No condition has this number: the walk goes on. */
+const TABLE = -2;
 /** The bit of a first-stage paging-structure entry that says whether the second stage lets its table be written. */
 const WRITABLE = 1;
 
@@ -114,9 +120,14 @@ export class PageWalk {
   trail: Trail | undefined;
 
   private readonly memory: Memory;
-  private readonly can: Abilities;
-  private readonly ssCache: PagingStructureCache;
-  private readonly fsCache: PagingStructureCache;
+  /** What is reserved: see `Abilities`. */
+  private readonly ssPageLo: Int32Array;
+  private readonly ssTableLo: Int32Array;
+  private readonly fsPageLo: Int32Array;
+  private readonly fsTableLo: Int32Array;
+  private readonly addressReserved: number;
+  private readonly ssCache: structures.PagingStructureCache;
+  private readonly fsCache: structures.PagingStructureCache;
   /** Flags to set once the request is known to go through: where, which, and what forbids it. */
   private flags = 0;
   private readonly flagsAt = new Int32Array(MOST_FLAGS);
@@ -125,7 +136,11 @@ export class PageWalk {
 
   constructor(memory: Memory, can: Abilities, { firstStage, secondStage }: Caches) {
     this.memory = memory;
-    this.can = can;
+    this.ssPageLo = can.ssPageLo;
+    this.ssTableLo = can.ssTableLo;
+    this.fsPageLo = can.fsPageLo;
+    this.fsTableLo = can.fsTableLo;
+    this.addressReserved = can.addressReserved;
     this.fsCache = firstStage;
     this.ssCache = secondStage;
   }
@@ -143,72 +158,78 @@ export class PageWalk {
    * @param needs  rights whose lack comes before reserved bits of the same entry: then 0 is returned and `ssRights` lacks them
    */
   secondStage(space: AddressSpace, lo: number, hi: number, writes: boolean, needs: number): number {
-    const { memory, can, ssCache: cache, trail } = this;
+    const { memory, ssCache: cache, trail } = this;
     let level = space.ssLevels;
     let tableLo = space.ssLo;
     let tableHi = space.ssHi;
-    let tableAt = -1;
-    let rights = BOTH;
-    if (cache.size !== 0) {
-      cache.settle(memory);
-      // §6.2.7: the entry nearest to the page first.
-      for (let held = 2; held <= level; held++) {
-        const at = cache.find(held, space.ssNumber, lo, hi);
-        if (at < 0) continue;
-        const word = cache.words[at + TABLE_LO]!;
-        tableLo = word & ~0xfff;
-        tableHi = cache.words[at + TABLE_HI]!;
-        tableAt = cache.words[at + TABLE_AT]!;
-        rights = word & BOTH;
-        level = held - 1;
-        break;
-      }
+    this.ssRights = BOTH;
+    cache.settle(memory);
+    const held = cache.nearest(level, space.ssNumber, lo, hi);
+    if (held >= 0) {
+      level = (cache.words[held]! & LEVEL) - 1;
+      tableLo = cache.words[held + TABLE_LO]! & ~0xfff;
+      tableHi = cache.words[held + TABLE_HI]!;
+      this.ssRights = cache.words[held + TABLE_LO]! & BOTH;
     }
     for (; ; level--) {
       const offset = offsetOf(level, lo, hi);
       if (trail !== undefined) trail.push([SS_KIND[level]!, tableLo | offset, tableHi]);
-      const at = tableAt >= 0 ? tableAt + (offset >>> 2) : memory.locate(tableLo | offset, tableHi);
+      const at = memory.locate(tableLo | offset, tableHi);
       if (at < 0) {
         this.faultLevel = level + 1;
         return level === space.ssLevels ? SSS_4 : SSS_1;
       }
-      const word = memory.words[at]!;
-      const high = memory.words[at + 1]!;
-      const granted = space.SSIRWE ? (high >>> IR_SHIFT) & BOTH : word & BOTH;
-      this.ssRights = rights &= granted;
-      if (granted === 0) {
-        this.faultLevel = level;
-        return SSS_2;
-      }
-      const leaf = level === 1 || (level <= 3 && (word & PS) !== 0);
-      const reserved = leaf ? can.ssPageLo[level]! : can.ssTableLo[level]!;
-      if ((word & reserved) | (high & space.ssReservedHi)) {
-        this.faultLevel = level;
-        return (rights & needs) === needs ? SSS_3 : 0;
-      }
-      if (space.SSADE) {
-        const wanted = leaf && writes && rights & WRITE ? SS_A | SS_D : SS_A;
-        if (wanted & ~word)
-          this.later(at, wanted, !space.snooped ? SSS_5 : memory.isWritable(tableLo | offset, tableHi) ? 0 : SSS_6);
-      }
-      if (leaf) {
-        if (space.SSADE && !writes && (word & SS_D) === 0) this.dirty = 0;
-        const mask = PAGE_MASK[level]!;
-        this.lo = (word & ~mask) | (lo & mask);
-        this.hi = high & ADDRESS_HI;
-        this.level = level;
-        this.SNP = word & SNP;
-        return 0;
-      }
-      tableLo = word & ~0xfff;
-      tableHi = high & ADDRESS_HI;
-      tableAt = -1;
+      const fault = this.secondStageEntry(space, level, at, lo, needs);
+      if (fault !== 0 && fault !== TABLE) return fault;
+      if (space.SSADE) this.markSecondStage(space, at, tableLo | offset, tableHi, fault === 0, writes);
+      if (fault === 0) return 0;
+      tableLo = memory.words[at]! & ~0xfff;
+      tableHi = memory.words[at + 1]! & ADDRESS_HI;
       // An entry is remembered once its flags are set.
-      if (cache.size !== 0 && this.flags === 0) {
-        tableAt = placeOf(memory, tableLo, tableHi);
-        cache.put(level, space.ssNumber, lo, hi, tableLo | rights, tableHi, tableAt);
-      }
+      if (this.flags === 0) cache.put(memory, level, space.ssNumber, lo, hi, tableLo, tableHi, this.ssRights);
     }
+  }
+
+  /**
+   * A page whose table is known, as a walk that needs no flags and that nobody follows ends. As `secondStage`, with what the
+   * walk found so far.
+   *
+   * @param tableAt where the table is in `memory.words`
+   * @param rights  in the tables that led there
+   */
+  secondStagePage(space: AddressSpace, tableAt: number, rights: number, lo: number, needs: number): number {
+    this.ssRights = rights;
+    return this.secondStageEntry(space, 1, tableAt + ((lo >>> 11) & 0x3fe), lo, needs);
+  }
+
+  /** What an entry says that is at a place of `memory.words`: TABLE when it leads to one; otherwise the walk is over. */
+  private secondStageEntry(space: AddressSpace, level: number, at: number, lo: number, needs: number): number {
+    const { words } = this.memory;
+    const word = words[at]!;
+    const high = words[at + 1]!;
+    const granted = (space.SSIRWE ? high >>> IR_SHIFT : word) & BOTH;
+    const rights = this.ssRights & granted;
+    this.ssRights = rights;
+    this.faultLevel = level;
+    if (granted === 0) return SSS_2;
+    const leaf = level === 1 || (level <= 3 && (word & PS) !== 0);
+    const reserved = leaf ? this.ssPageLo[level]! : this.ssTableLo[level]!;
+    if ((word & reserved) | (high & space.ssReservedHi)) return (rights & needs) === needs ? SSS_3 : 0;
+    if (!leaf) return TABLE;
+    const mask = level === 1 ? 0xfff : PAGE_MASK[level]!;
+    this.lo = (word & ~mask) | (lo & mask);
+    this.hi = high & ADDRESS_HI;
+    this.level = level;
+    this.SNP = word & SNP;
+    return 0;
+  }
+
+  /** The flags of an entry that is used. §3.7.2. */
+  private markSecondStage(space: AddressSpace, at: number, lo: number, hi: number, leaf: boolean, writes: boolean): void {
+    const word = this.memory.words[at]!;
+    const wanted = leaf && writes && this.ssRights & WRITE ? SS_A | SS_D : SS_A;
+    if (wanted & ~word) this.later(at, wanted, !space.snooped ? SSS_5 : this.memory.isWritable(lo, hi) ? 0 : SSS_6);
+    if (leaf && !writes && (word & SS_D) === 0) this.dirty = 0;
   }
 
   /**
@@ -219,8 +240,8 @@ export class PageWalk {
    * @param writesAnyway RW when the request may write to read-only pages, being privileged; else 0
    */
   firstStage(space: AddressSpace, lo: number, hi: number, writes: boolean, writesAnyway: number): number {
-    const { memory, can, fsCache: cache, trail } = this;
-    const { nested, snooped } = space;
+    const { memory, fsCache: cache } = this;
+    const { nested } = space;
     let level = space.fsLevels;
     let tableLo = space.fsLo;
     let tableHi = space.fsHi;
@@ -229,24 +250,21 @@ export class PageWalk {
     // Whether the address of the table is guest-physical still; else, whether it may be written.
     let guest = nested;
     let writable = WRITABLE;
-    if (cache.size !== 0) {
-      cache.settle(memory);
-      for (let held = 2; held <= level; held++) {
-        const at = cache.find(held, space.fsNumber, lo, hi);
-        if (at < 0) continue;
-        const word = cache.words[at + TABLE_LO]!;
-        tableLo = word & ~0xfff;
-        tableHi = cache.words[at + TABLE_HI]!;
-        tableAt = cache.words[at + TABLE_AT]!;
-        rights = word & FS_RIGHTS;
-        writable = word & WRITABLE;
-        guest = 0;
-        level = held - 1;
-        break;
-      }
+    cache.settle(memory);
+    const held = cache.nearest(level, space.fsNumber, lo, hi);
+    if (held >= 0) {
+      const { words } = cache;
+      const word = words[held + TABLE_LO]!;
+      level = (words[held]! & LEVEL) - 1;
+      tableLo = word & ~0xfff;
+      tableHi = words[held + TABLE_HI]!;
+      tableAt = words[held + TABLE_AT]!;
+      rights = word & FS_RIGHTS;
+      writable = word & WRITABLE;
+      guest = 0;
     }
     for (; ; level--) {
-      const offset = offsetOf(level, lo, hi);
+      const offset = level === 1 ? (lo >>> 9) & 0xff8 : offsetOf(level, lo, hi);
       if (guest) {
         // With SSADE a read of a table counts as a write of its page: §3.8.1.
         const fault = this.secondStage(space, tableLo | offset, tableHi, space.SSADE !== 0, 0);
@@ -258,27 +276,24 @@ export class PageWalk {
         tableLo = this.lo & ~0xfff;
         tableHi = this.hi;
       }
-      if (cache.size !== 0 && tableAt < 0) {
-        tableAt = placeOf(memory, tableLo, tableHi);
-        // The entry above led here: with the host address of the table, as §6.2.5 has it, and once flags are set.
-        if (level < space.fsLevels && this.flags === 0)
-          cache.put(level + 1, space.fsNumber, lo, hi, tableLo | rights | writable, tableHi, tableAt);
-      }
-      if (trail !== undefined) trail.push([FS_KIND[level]!, tableLo | offset, tableHi]);
+      // The entry above led here: with the host address of the table, as §6.2.5 has it, and once flags are set.
+      if (tableAt < 0 && level < space.fsLevels && this.flags === 0)
+        tableAt = cache.put(memory, level + 1, space.fsNumber, lo, hi, tableLo, tableHi, rights | writable);
+      if (this.trail !== undefined) this.trail.push([FS_KIND[level]!, tableLo | offset, tableHi]);
       const at = tableAt >= 0 ? tableAt + (offset >>> 2) : memory.locate(tableLo | offset, tableHi);
       if (at < 0) return level === space.fsLevels ? SFS_4 : SFS_1;
       const word = memory.words[at]!;
       const high = memory.words[at + 1]!;
       if ((word & P) === 0) return SFS_2;
       const leaf = level === 1 || (level <= 3 && (word & PS) !== 0);
-      const reserved = leaf ? can.fsPageLo[level]! : can.fsTableLo[level]!;
-      if ((word & reserved) | (high & can.addressReserved)) return SFS_3;
+      const reserved = leaf ? this.fsPageLo[level]! : this.fsTableLo[level]!;
+      if ((word & reserved) | (high & this.addressReserved)) return SFS_3;
       if (nested && high & ADDRESS_HI & space.ssBeyond) return SFS_5;
       rights &= word;
       const wanted = A | (space.EAFE ? EA : 0) | (leaf && writes && (rights | writesAnyway) & RW ? D : 0);
       if (wanted & ~word) {
         const refused = memory.isWritable(tableLo | offset, tableHi) ? 0 : SFS_10;
-        this.later(at, wanted, !snooped ? SFS_9 : writable ? refused : SFS_8);
+        this.later(at, wanted, !space.snooped ? SFS_9 : writable ? refused : SFS_8);
       }
       if (leaf) {
         if (!writes && (word & D) === 0) this.dirty = 0;
