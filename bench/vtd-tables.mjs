@@ -14,7 +14,7 @@ export const BUILT = { memoryBytes: 2 ** 38, legacySid: 0x100, scalableSid: 0x20
  *
  * @param pages how much both map, when it shall be less than 64 GiB
  * @param at4GiB called once the first 4 GiB of the second stage are mapped, and nothing else
- * @returns values for RTADDR_REG (without TTM) of either mode, and the root of the second stage
+ * @returns values for RTADDR_REG (without TTM) of either mode, and the roots of the stages
  */
 export function buildTables(memory, pages = 2 ** 24, at4GiB = () => {}) {
   let hostTables = 0;
@@ -65,5 +65,27 @@ export function buildTables(memory, pages = 2 ** 24, at4GiB = () => {}) {
   write(pasids, 8, 0, 2);
   write(pasids, 16, firstStage, 0);
   const register = (frame) => BigInt(frame) << 12n;
-  return { legacyRoot: register(legacyRoot), scalableRoot: register(scalableRoot), secondStage };
+  return { legacyRoot: register(legacyRoot), scalableRoot: register(scalableRoot), secondStage, firstStage };
+}
+
+/**
+ * Where the tables lead, with no regard to anything but addresses.
+ *
+ * @param tables what `buildTables` returned, and the memory
+ * @returns the output address, as two int32 halves
+ */
+export function translated({ memory, secondStage, firstStage }, nested, page, offset) {
+  const walk = (root, frame, place) => {
+    let table = root;
+    for (let level = 4; level > 0; level--) {
+      const host = place(table);
+      const byte = (Math.floor(frame / 512 ** (level - 1)) & 511) * 8;
+      const at = memory.locate((host << 12) | byte, host >>> 20);
+      table = (memory.words[at] >>> 12) | ((memory.words[at + 1] & 0xfffff) << 20);
+    }
+    return table;
+  };
+  const inSecondStage = (frame) => walk(secondStage, frame, (table) => table);
+  const frame = inSecondStage(nested ? walk(firstStage, page, inSecondStage) : page);
+  return [(frame << 12) | offset, frame >>> 20];
 }
