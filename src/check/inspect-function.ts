@@ -2,11 +2,11 @@ import { kindOfDevice } from '../host/devices.ts';
 import type { PciFunction } from '../host/functions.ts';
 import { functionOf, groupNumbered, type Picture } from '../host/picture.ts';
 import type { Usage } from '../host/usage.ts';
-import { className, EXTENDED, findCapability, hasFlr } from '../pci/index.ts';
+import { type Config, className, EXTENDED, findCapability, hasFlr } from '../pci/index.ts';
 import { obstaclesTo } from './assignable.ts';
 import { ask, type Finding } from './check.ts';
 import { type DefaultDomain, defaultDomain, isUntrusted } from './domain.ts';
-import { configOf, idsOf, usesOf } from './index-of.ts';
+import { configOf, idsOf, pathAbove, usesOf } from './index-of.ts';
 import { endpoint } from './rules/endpoint.ts';
 import { blockingMembers } from './rules/group-viable.ts';
 import { notInUse } from './rules/not-in-use.ts';
@@ -75,14 +75,14 @@ export interface FunctionVerdict {
 export function inspectFunction(picture: Picture, found: PciFunction): InspectedFunction {
   const { sriov } = found;
   const domain = defaultDomain(picture, found);
-  const config = configOf(found);
-  const flr = config === undefined ? undefined : hasFlr(config);
+  const { flr, has } = abilitiesOf(found);
+  const above = pathAbove(found.path);
   return {
     bdf: found.bdf,
     ids: idsOf(found),
     class: className(found.class),
     kind: kindOfDevice(found),
-    parent: found.path.split('/').at(-2) ?? '',
+    parent: above.slice(above.lastIndexOf('/') + 1),
     ...(found.driver === undefined ? {} : { driver: found.driver }),
     ...(found.group === undefined ? {} : { group: found.group }),
     ...(found.unit === undefined ? {} : { unit: found.unit }),
@@ -97,7 +97,7 @@ export function inspectFunction(picture: Picture, found: PciFunction): Inspected
     ...(found.d3coldAllowed === undefined ? {} : { d3coldAllowed: found.d3coldAllowed }),
     ...(found.bootVga === true ? { bootDisplay: true } : {}),
     ...(isUntrusted(found) ? { untrusted: true } : {}),
-    ...capabilitiesOf(found),
+    ...(has === undefined ? {} : { has }),
     ...(sriov === undefined
       ? {}
       : {
@@ -134,10 +134,26 @@ const TOLD: readonly [number, string][] = [
   [EXTENDED.SRIOV, 'SR-IOV'],
 ];
 
-function capabilitiesOf(found: PciFunction): { has?: string[] } {
+/** What configuration space alone says of a function. */
+interface Abilities {
+  flr?: boolean | undefined;
+  has?: string[];
+}
+const NOT_READ: Abilities = {};
+/** Functions that are alike share their bytes, and then this. */
+const knownAbilities = new WeakMap<Config, Abilities>();
+
+function abilitiesOf(found: PciFunction): Abilities {
   const config = configOf(found);
-  if (config === undefined || config.length <= 64) return {};
-  return { has: TOLD.flatMap(([id, name]) => (findCapability(config, id, true) === undefined ? [] : [name])) };
+  if (config === undefined) return NOT_READ;
+  let abilities = knownAbilities.get(config);
+  if (abilities === undefined) {
+    abilities = { flr: hasFlr(config) };
+    if (config.length > 64)
+      abilities.has = TOLD.flatMap(([id, name]) => (findCapability(config, id, true) === undefined ? [] : [name]));
+    knownAbilities.set(config, abilities);
+  }
+  return abilities;
 }
 
 function judge(picture: Picture, found: PciFunction): FunctionVerdict {

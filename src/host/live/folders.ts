@@ -6,11 +6,9 @@ import { FolderReader } from './folder-reader.ts';
 import type { Root } from './root.ts';
 
 /** Folders of one batch. */
-const FEW = 128;
+const FEW = 256;
 /** A thread takes 50 ms to start: for fewer folders one is enough. */
 const MANY = 1000;
-/** Milliseconds for which the other thread waits for more work. */
-const PATIENCE = 1000;
 
 /** What the other thread is told. It takes batches of the work as this thread does, until none is left. */
 export interface Work {
@@ -20,9 +18,6 @@ export interface Work {
   /** One number, which both threads count up: the next batch that nobody has. */
   next: Int32Array<SharedArrayBuffer>;
 }
-
-/** What it answers: a batch that it took, and at last that it takes no more. */
-export type Answer = FolderBatch | 'done';
 
 /** Takes and reads batches until none is left. */
 export function* batches({ paths, next }: Work, reader: FolderReader): Generator<FolderBatch> {
@@ -42,11 +37,17 @@ export function folderReading(
   root: Root,
   many: number = MANY,
 ): (paths: readonly string[], ask: FolderAsk) => AsyncIterable<FolderBatch> {
-  const other = new OtherThread();
+  let other: Theirs | undefined;
   return (paths, ask) => {
     const work: Work = { root: root.folder, paths, ask, next: new Int32Array(new SharedArrayBuffer(4)) };
-    const isMuch = paths.length >= many && availableParallelism() > 1;
-    return together(work, new FolderReader(root, ask), isMuch ? other.start(work) : undefined);
+    const reader = new FolderReader(root, ask);
+    // One beside this thread, whatever is read at the same time.
+    if (paths.length < many || other !== undefined || availableParallelism() < 2) return together(work, reader, undefined);
+    other = startThread(work);
+    void other.done.then(() => {
+      other = undefined;
+    });
+    return together(work, reader, other);
   };
 }
 
@@ -68,46 +69,17 @@ async function* together(work: Work, reader: FolderReader, theirs: Theirs | unde
   yield* theirs?.arrived ?? [];
 }
 
-/** A thread that reads as well, for as long as there is something to read. */
-class OtherThread {
-  #worker: Worker | undefined;
-  #busy = false;
-  #idle: NodeJS.Timeout | undefined;
-
-  /** Undefined when it has work. */
-  start(work: Work): Theirs | undefined {
-    if (this.#busy) return undefined;
-    this.#busy = true;
-    clearTimeout(this.#idle);
-    const worker = this.#worker ?? new Worker(new URL('./folder-worker.js', import.meta.url));
-    this.#worker = worker;
-    worker.ref();
-    const arrived: FolderBatch[] = [];
-    const done = new Promise<void>((resolve) => {
-      const finish = (): void => {
-        this.#busy = false;
-        worker.off('message', take).off('error', lose).off('exit', lose);
-        resolve();
-      };
-      const take = (answer: Answer): void => {
-        if (answer !== 'done') return void arrived.push(answer);
-        worker.unref();
-        this.#idle = setTimeout(() => void this.#stop(), PATIENCE).unref();
-        finish();
-      };
-      const lose = (): void => {
-        this.#worker = undefined;
-        finish();
-      };
-      worker.on('message', take).on('error', lose).on('exit', lose);
+/** Starts a thread that reads as well. It ends when nothing is left to take; when it fails, less has arrived. */
+function startThread(work: Work): Theirs {
+  const worker = new Worker(new URL('./folder-worker.js', import.meta.url), { workerData: work });
+  const arrived: FolderBatch[] = [];
+  const done = new Promise<void>((resolve) => {
+    worker.on('message', (batch: FolderBatch | 'done') => {
+      if (batch === 'done') resolve();
+      else arrived.push(batch);
     });
-    worker.postMessage(work);
-    return { arrived, done };
-  }
-
-  async #stop(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.terminate();
-  }
+    worker.on('error', () => resolve());
+    worker.on('exit', () => resolve());
+  });
+  return { arrived, done };
 }

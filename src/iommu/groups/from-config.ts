@@ -50,8 +50,8 @@ export function topologyOf(functions: readonly ConfiguredFunction[], more: { ivr
 export function functionOf(given: ConfiguredFunction, ways: Ways = new Map()): TopologyFunction {
   const { bdf, config: bytes, path, vendor, device, physfn } = given;
   const config = given.parsed ?? (bytes === undefined ? undefined : readConfig(bytes));
-  const f: TopologyFunction = { bdf };
   const answers = config !== undefined && !config.findings.some(({ is }) => is === 'absent');
+  const f: TopologyFunction = { bdf, ...(answers && factsOf(config)) };
   const known = answers && config.vendor !== 0xffff ? config : undefined;
   assign(f, 'vendor', vendor ?? known?.vendor);
   assign(f, 'device', device ?? known?.device);
@@ -62,18 +62,36 @@ export function functionOf(given: ConfiguredFunction, ways: Ways = new Map()): T
   assign(f, 'coveredBecause', given.coveredBecause);
   assign(f, 'aliases', given.aliases);
   if (path !== undefined) placeIn(f, path, ways);
-  if (!answers) return f;
-  f.multifunction = config.multiFunction;
-  if (config.bridge) f.buses = { secondary: config.bridge.secondary, subordinate: config.bridge.subordinate };
-  const port = portOf(config);
-  assign(f, 'port', port);
-  if (port === undefined) return f;
-  const legacy = port === 'conventional';
-  assign(f, 'acs', legacy ? 'none' : acsRegisters(config));
-  assign(f, 'sriov', legacy ? 'none' : vfFacts(config));
-  const express = pcieCapability(config);
-  if (express && express.version >= 2) f.ariForwarding = express.ariForwarding.enabled;
   return f;
+}
+
+/** What configuration space alone decides. */
+type Facts = Pick<TopologyFunction, 'multifunction' | 'buses' | 'port' | 'acs' | 'sriov' | 'ariForwarding'>;
+/** Functions that are alike share their bytes, and then this. */
+const knownFacts = new WeakMap<Config, Facts>();
+
+function factsOf(config: Config): Facts {
+  let facts = knownFacts.get(config);
+  if (facts === undefined) {
+    facts = findFacts(config);
+    knownFacts.set(config, facts);
+  }
+  return facts;
+}
+
+function findFacts(config: Config): Facts {
+  const facts: Facts = { multifunction: config.multiFunction };
+  if (config.bridge) facts.buses = { secondary: config.bridge.secondary, subordinate: config.bridge.subordinate };
+  const port = portOf(config);
+  if (port === undefined) return facts;
+  facts.port = port;
+  const acs = port === 'conventional' ? 'none' : acsRegisters(config);
+  if (acs !== undefined) facts.acs = acs;
+  const sriov = port === 'conventional' ? 'none' : vfFacts(config);
+  if (sriov !== undefined) facts.sriov = sriov;
+  const express = pcieCapability(config);
+  if (express && express.version >= 2) facts.ariForwarding = express.ariForwarding.enabled;
+  return facts;
 }
 
 function assign<K extends keyof TopologyFunction>(f: TopologyFunction, key: K, value: TopologyFunction[K] | undefined): void {
