@@ -187,6 +187,15 @@ test('registers invalidate in legacy mode, and say how far', () => {
   assert.equal(read64(unit, 0x508), 0x3000_0000_0000_0000n, 'a mask beyond MAMV');
 });
 
+test('a unit without page-selective invalidation does a domain in its place, and says so', () => {
+  const unit = recordingUnit({ cap: CAP & ~(1n << 39n) });
+  // The mask does not count: there is none that it could exceed.
+  write64(unit, 0x500, 0x503fn);
+  write64(unit, 0x508, 0xb000_0007_0000_0000n);
+  assert.equal(read64(unit, 0x508), 0x3400_0007_0000_0000n);
+  assert.deepEqual(unit.calls, [['invalidateIotlb', 2, 7, 0x5000, 0, 0x3f, 0]]);
+});
+
 test('registers do not invalidate while the queue is on, in scalable mode, or from major version 6 on', () => {
   const off = recordingUnit({ ver: 0x60 });
   const queued = recordingUnit();
