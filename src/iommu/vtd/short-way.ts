@@ -1,8 +1,7 @@
 import type { Memory } from '../../memory/memory.ts';
-import type { AddressSpaces } from './address-space.ts';
+import type { AddressSpace, AddressSpaces } from './address-space.ts';
 import type { Caches } from './caches.ts';
 import { inInterruptRange } from './interrupt-range.ts';
-import type { Iotlb } from './iotlb.ts';
 import * as structureCache from './paging-structure-cache.ts';
 import * as request from './request.ts';
 import type { Active } from './state.ts';
@@ -22,7 +21,6 @@ export class ShortWay {
   private readonly active: Active;
   private readonly known: AddressSpaces;
   private readonly structures: structureCache.PagingStructureCache;
-  private readonly iotlb: Iotlb;
   private readonly walk: PageWalk;
   private readonly out: request.Translation;
 
@@ -31,27 +29,24 @@ export class ShortWay {
     this.active = active;
     this.known = caches.spaces;
     this.structures = caches.secondStage;
-    this.iotlb = caches.iotlb;
     this.walk = walk;
     this.out = out;
   }
 
-  /** Whether an untranslated request took this way; then `out` says where it went. If not, nothing happened. */
-  passes(sid: number, lo: number, hi: number, access: number, pasid: number): boolean {
+  /** @returns what an untranslated request walked that took this way, `out` says where to; undefined when none did and nothing happened */
+  passes(sid: number, lo: number, hi: number, access: number, pasid: number): AddressSpace | undefined {
     const { active, walk, out, known, structures } = this;
     const space = known.place(sid, pasid);
-    if (!known.has(space, sid, pasid, active.TTM | (active.SSIRWE << 2)) || space.usual === 0) return false;
-    if ((access & ~ALL) | (hi & space.ssBeyond) || inInterruptRange(lo, hi) || walk.trail !== undefined) return false;
+    if (!known.has(space, sid, pasid, active.TTM | (active.SSIRWE << 2)) || space.usual === 0) return undefined;
+    if ((access & ~ALL) | (hi & space.ssBeyond) || inInterruptRange(lo, hi) || walk.trail !== undefined) return undefined;
     const held = structures.pageTable(this.memory.generation, space.ssNumber, lo, hi);
-    if (held < 0) return false;
+    if (held < 0) return undefined;
     const { words } = structures;
-    if (walk.secondStagePage(space, words[held + TABLE_AT]!, words[held + TABLE_LO]! & ALL, lo, access) !== 0) return false;
-    if (access & ~walk.ssRights || inInterruptRange(walk.lo, walk.hi)) return false;
-    const info = walk.ssRights | (1 << LEVEL_AT) | (walk.SNP | space.PGSNP ? SNOOP : 0);
+    if (walk.secondStagePage(space, words[held + TABLE_AT]!, words[held + TABLE_LO]! & ALL, lo, access) !== 0) return undefined;
+    if (access & ~walk.ssRights || inInterruptRange(walk.lo, walk.hi)) return undefined;
     out.lo = walk.lo;
     out.hi = walk.hi;
-    out.info = info;
-    if (this.iotlb.size !== 0) this.iotlb.put(sid, lo, hi, access, pasid, (walk.lo & ~0xfff) | info, walk.hi, space);
-    return true;
+    out.info = walk.ssRights | (1 << LEVEL_AT) | (walk.SNP | space.PGSNP ? SNOOP : 0);
+    return space;
   }
 }

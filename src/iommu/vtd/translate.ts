@@ -123,7 +123,11 @@ export class Translator {
 
   /** The same for a request that the IOTLB has nothing for, while translation is on. */
   missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
-    return this.shortWay.passes(sid, lo, hi, access, pasid) ? 0 : this.judge(sid, lo, hi, access, pasid);
+    const space = this.shortWay.passes(sid, lo, hi, access, pasid);
+    if (space === undefined) return this.judge(sid, lo, hi, access, pasid);
+    const { iotlb, out } = this;
+    if (iotlb.size !== 0) iotlb.put(sid, lo, hi, access, pasid, (out.lo & ~0xfff) | out.info, out.hi, space);
+    return 0;
   }
 
   private judge(sid: number, lo: number, hi: number, access: number, pasid: number): number {

@@ -123,27 +123,18 @@ export class VtdUnit implements RegisterUnit {
    * Memory requests with untranslated addresses, one after the other: each as by `translate`, with its answer in the batch.
    */
   translateMany(batch: Batch): void {
-    const { out, translator, caches } = this;
+    const { out, active, registers, translator, caches } = this;
     const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
-    if (this.active.TES === 0 || this.registers.regions.on !== 0) return this.translateEach(batch);
     for (let i = 0; ; i++) {
-      i = caches.iotlb.answer(batch, i);
+      // Whoever gets the interrupt of a fault may write registers.
+      const open = active.TES === 1 && registers.regions.on === 0;
+      if (open) i = caches.iotlb.answer(batch, i);
       if (i >= length) return;
-      let number = translator.missed(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
-      if (number !== 0) number = this.refused(number, UNTRANSLATED, sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
-      condition[i] = number;
-      if (number !== 0) continue;
-      outLo[i] = out.lo;
-      outHi[i] = out.hi;
-      info[i] = out.info;
-    }
-  }
-
-  private translateEach(batch: Batch): void {
-    const { out } = this;
-    const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
-    for (let i = 0; i < length; i++) {
-      const number = this.translate(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
+      let number = open
+        ? translator.missed(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!)
+        : this.translate(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
+      if (open && number !== 0)
+        number = this.refused(number, UNTRANSLATED, sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
       condition[i] = number;
       if (number !== 0) continue;
       outLo[i] = out.lo;
