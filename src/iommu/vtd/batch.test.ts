@@ -3,8 +3,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import * as m from '../../../test/vtd-machine.ts';
 import { Batch } from './batch.ts';
+import { numberOf } from './faults.ts';
 import { EXEC, PRIV, READ, WRITE, ZERO_LENGTH } from './request.ts';
 
+const GCMD_REG = 0x18;
+const FECTL_REG = 0x38;
 const PMEN_REG = 0x64;
 const PLMLIMIT_REG = 0x6c;
 
@@ -59,4 +62,22 @@ test('requests in batches get what they get one by one, with the same faults in 
     ),
     { numRuns: 100 },
   );
+});
+
+test('a fault in a batch may have registers written, which the requests after it meet', () => {
+  const machine: m.Machine = new m.Machine(undefined, {
+    caches,
+    send: () => machine.unit.write(GCMD_REG, 4, 0),
+  });
+  machine.unit.write(FECTL_REG, 4, 0);
+  const batch = new Batch(3);
+  batch.length = 3;
+  batch.sid.set([m.SID, 0x180, m.SID]);
+  batch.lo.fill(m.IOVA);
+  batch.hi.set([0, 0, 1 << 20]);
+  batch.access.fill(READ);
+  machine.unit.translateMany(batch);
+  assert.equal(machine.unit.active.TES, 0);
+  assert.deepEqual([...batch.condition], [0, numberOf('LCT.2'), 0]);
+  assert.deepEqual([batch.outHi[0], batch.outHi[2]], [0, 1 << 20]);
 });

@@ -27,6 +27,11 @@ export interface CacheSizes {
   readonly interrupt: number;
 }
 
+/**
+ * Measured with `npm run bench vtd`. An IOTLB of 1,024 to 8,192 entries makes no difference to requests that miss; the rings of
+ * 1,024 pages that a driver reuses want 2,048, where each page has one place. Second-stage entries for less than the memory
+ * that is used double the cost of a random request: these reach 8 GiB of 4-KByte pages.
+ */
 export const CACHE_SIZES: CacheSizes = {
   context: 256,
   pasid: 256,

@@ -33,7 +33,10 @@ export class ShortWay {
     this.out = out;
   }
 
-  /** @returns what an untranslated request walked that took this way, `out` says where to; undefined when none did and nothing happened */
+  /**
+   * @returns what an untranslated request walked that took this way, with where it went in `out`; undefined when it is to be
+   *   judged, and nothing has happened yet
+   */
   passes(sid: number, lo: number, hi: number, access: number, pasid: number): AddressSpace | undefined {
     const { active, walk, out, known, structures } = this;
     const space = known.place(sid, pasid);
