@@ -10,6 +10,8 @@ const GCMD_REG = 0x18;
 const FECTL_REG = 0x38;
 const PMEN_REG = 0x64;
 const PLMLIMIT_REG = 0x6c;
+/** CAP_REG.PLMR. */
+const PLMR = 1n << 5n;
 
 /** Pages that the tables map, some of them read-only or into the interrupt range, and that nothing maps. */
 const anyAddress = fc.oneof(
@@ -34,7 +36,8 @@ test('requests in batches get what they get one by one, with the same faults in 
       fc.array(fc.array(anyRequest, { maxLength: 30 }), { maxLength: 4 }),
       fc.boolean(),
       (mode, batches, protect) => {
-        const [one, many] = [new m.Machine(mode, { caches }), new m.Machine(mode, { caches })];
+        const config = { caches, cap: m.CAP | PLMR };
+        const [one, many] = [new m.Machine(mode, config), new m.Machine(mode, config)];
         for (const machine of [one, many]) {
           for (const [at, leaf] of [0xfee00067n, 0x51065n, 0x52061n, 0n, 0x53001n].entries())
             machine.write(m.FS1 + 8 + at * 8, leaf);

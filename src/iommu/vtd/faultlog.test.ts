@@ -100,6 +100,9 @@ test('FRI names the first record since there was none', () => {
   fault(unit);
   fault(unit);
   assert.equal(fsts(unit), PPF | (2 << 8));
+  clear(unit, 2);
+  clear(unit, 3);
+  assert.equal(fsts(unit), 0);
 });
 
 test('the next record is the first one again when remapping of DMA and of interrupts is off', () => {

@@ -227,6 +227,8 @@ test('protected memory is what base and limit say when protection is turned on',
     [false, true, true, false],
   );
   assert.deepEqual([hit(-1, 0), hit(0, 1), hit(-1, 2), hit(0, 3)], [false, true, true, false]);
+  // The low region is below 4 GiB.
+  assert.equal(hit(0x10200000, 4), false);
   // A limit below its base turns the region off, from the next time on.
   writeWord(unit, 0x6c, 0);
   assert.equal(hit(0x10200000), true);

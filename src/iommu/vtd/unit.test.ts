@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import * as m from '../../../test/vtd-machine.ts';
 import { Memory } from '../../memory/memory.ts';
+import { SUCCESS } from './ats.ts';
 import { NO_CACHES } from './caches.ts';
 import { CONDITIONS } from './faults.ts';
 import { DOMAIN, GLOBAL, PAGE, PASID } from './granularity.ts';
@@ -10,6 +11,8 @@ import { ATOMIC, EXEC, NO_WRITE, PRIV, READ, WRITE, ZERO_LENGTH } from './transl
 import { VtdUnit } from './unit.ts';
 
 const { Machine } = m;
+const GCMD_REG = 0x18;
+const PQA_REG = 0xd0;
 
 test('a walk reads as many entries as there are, and fewer with caches', () => {
   const reads = (machine: m.Machine, address: number): number => {
@@ -27,6 +30,27 @@ test('a walk reads as many entries as there are, and fewer with caches', () => {
   assert.equal(reads(machine, m.IOVA), 4 + 4 + 2 + 4 * 1);
   assert.equal(reads(machine, m.IOVA), 0);
   assert.equal(reads(machine, m.IOVA + 0x1000), 2);
+});
+
+test('while translation is off, memory requests go through, and what a Device-TLB sends is refused without a fault', () => {
+  for (const mode of [m.NESTED, m.SECOND_STAGE]) {
+    const machine = new Machine(mode);
+    const { unit } = machine;
+    machine.flip(m.CONTEXT, 1n << 4n); // PRE
+    unit.write(PQA_REG, 8, 0x90000);
+    const pages = { sid: m.SID, pasid: -1, lo: m.IOVA, hi: 0, RDR: 1, WRR: 0, EXR: 0, PMR: 0, LPIG: 1, PRGI: 3 };
+    const granted = () => [
+      unit.translateAts(m.SID, m.IOVA, 0, 0, -1) === 0,
+      unit.completion.status === SUCCESS,
+      unit.translated(m.SID, m.PAGE, 0, READ, -1) === 0,
+      unit.requestPage(pages) === 'queued',
+    ];
+    assert.deepEqual(granted(), [true, true, true, true]);
+    unit.write(GCMD_REG, 4, 0);
+    assert.deepEqual(granted(), [false, false, false, false]);
+    assert.equal(unit.reported, false);
+    assert.deepEqual([unit.translate(m.SID, 0x1234, 7, READ, -1), unit.out.lo, unit.out.hi], [0, 0x1234, 7]);
+  }
 });
 
 /** Tables with two regions of four pages, in either stage, and how software invalidates them. */
