@@ -162,6 +162,7 @@ export class PageWalk {
     let level = space.ssLevels;
     let tableLo = space.ssLo;
     let tableHi = space.ssHi;
+    let tableAt = -1;
     this.ssRights = BOTH;
     cache.settle(memory);
     const held = cache.nearest(level, space.ssNumber, lo, hi);
@@ -169,12 +170,13 @@ export class PageWalk {
       level = (cache.words[held]! & LEVEL) - 1;
       tableLo = cache.words[held + TABLE_LO]! & ~0xfff;
       tableHi = cache.words[held + TABLE_HI]!;
+      tableAt = cache.words[held + TABLE_AT]!;
       this.ssRights = cache.words[held + TABLE_LO]! & BOTH;
     }
     for (; ; level--) {
       const offset = offsetOf(level, lo, hi);
       if (trail !== undefined) trail.push([SS_KIND[level]!, tableLo | offset, tableHi]);
-      const at = memory.locate(tableLo | offset, tableHi);
+      const at = tableAt >= 0 ? tableAt + (offset >>> 2) : memory.locate(tableLo | offset, tableHi);
       if (at < 0) {
         this.faultLevel = level + 1;
         return level === space.ssLevels ? SSS_4 : SSS_1;
@@ -186,7 +188,7 @@ export class PageWalk {
       tableLo = memory.words[at]! & ~0xfff;
       tableHi = memory.words[at + 1]! & ADDRESS_HI;
       // An entry is remembered once its flags are set.
-      if (this.flags === 0) cache.put(memory, level, space.ssNumber, lo, hi, tableLo, tableHi, this.ssRights);
+      tableAt = this.flags === 0 ? cache.put(memory, level, space.ssNumber, lo, hi, tableLo, tableHi, this.ssRights) : -1;
     }
   }
 
