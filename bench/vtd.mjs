@@ -15,6 +15,8 @@ const TE = 2 ** 31;
 const SCALABLE = 1n << 10n;
 
 const M = 1e6;
+/** Apart from each other in time, as the C programs run before and after. */
+const ROUNDS = 2;
 /**
  * As in the C programs. `iotlb` false: every request walks. `ring`: pages in order. `limit`: the most that the ratio to `pool` may
  * be, of single requests; `batch`: the same of requests in batches.
@@ -50,18 +52,24 @@ export async function vtd(only) {
   if (typeof before === 'string') console.log(before);
   let good = only.length > 0 || vtdMemory(before);
 
-  const results = [];
   const wanted = (name) => only.length === 0 || only.includes(name);
-  for (const [name, load] of Object.entries(WORKLOADS).filter(([each]) => wanted(each))) {
-    results.push([name, load.limit, measure(unitFor(VtdUnit, memory, tables, load), load, tables)]);
-    const batch = measure(unitFor(VtdUnit, memory, tables, load), load, tables, new Batch(BATCH));
-    results.push([`${name} in batches`, load.batch, batch, name]);
-  }
-  if (wanted(DUMP)) results.push([DUMP, DUMP_LIMIT, await dump(memory, MODEL, tables.secondStage)]);
+  const loads = Object.entries(WORKLOADS).filter(([name]) => wanted(name));
+  const results = new Map();
+  const keep = (name, limit, load, result) => {
+    const known = results.get(name)?.result;
+    results.set(name, { limit, load, result: known !== undefined && known.ns <= result.ns ? known : result });
+  };
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [name, load] of loads) {
+      keep(name, load.limit, name, measure(unitFor(VtdUnit, memory, tables, load), load, tables));
+      const batch = new Batch(BATCH);
+      keep(`${name} in batches`, load.batch, name, measure(unitFor(VtdUnit, memory, tables, load), load, tables, batch));
+    }
+  if (wanted(DUMP)) keep(DUMP, DUMP_LIMIT, DUMP, await dump(memory, MODEL, tables.secondStage));
 
   const c = typeof before === 'string' ? before : faster(before, cReference(['pool', 'flat']));
   console.log(`${''.padEnd(27)} ${['ns', 'pool', 'flat', '/pool', 'limit', '/flat'].map((name) => name.padStart(7)).join(' ')}`);
-  for (const [name, limit, result, load = name] of results) if (!compare(name, result, limit, c, load)) good = false;
+  for (const [name, { limit, load, result }] of results) if (!compare(name, result, limit, c, load)) good = false;
   return good;
 }
 
