@@ -19,20 +19,22 @@ const M = 1e6;
 const ROUNDS = 2;
 /**
  * As in the C programs. `iotlb` false: every request walks. `ring`: pages in order. `limit`: the most that the ratio to `pool` may
- * be, of single requests; `batch`: the same of requests in batches.
+ * be, of single requests; `flat`: the most that the ratio to `flat` may be, of requests in batches.
  */
 const WORKLOADS = {
   hit: { nested: false, pages: 1024, requests: 20 * M, iotlb: true, limit: 1.3 },
   hit_ring: { nested: false, pages: 256, requests: 20 * M, iotlb: true, ring: true },
-  walk_ss_hot: { nested: false, pages: 1024, requests: 10 * M, iotlb: false, limit: 1.5 },
-  walk_nested_hot: { nested: true, pages: 1024, requests: 4 * M, iotlb: false, limit: 1.2, batch: 1.1 },
+  walk_ss_hot: { nested: false, pages: 1024, requests: 10 * M, iotlb: false, limit: 1.5, flat: 2 },
+  walk_nested_hot: { nested: true, pages: 1024, requests: 4 * M, iotlb: false, limit: 1.2, flat: 2 },
   rand_ss_64m: { nested: false, pages: 2 ** 14, requests: 4 * M, iotlb: true },
   rand_ss_4g: { nested: false, pages: 2 ** 20, requests: 4 * M, iotlb: true, limit: 1.3 },
   rand_ss_64g: { nested: false, pages: 2 ** 24, requests: 4 * M, iotlb: true },
-  rand_nested_64m: { nested: true, pages: 2 ** 14, requests: 2 * M, iotlb: true, batch: 1.1 },
+  rand_nested_64m: { nested: true, pages: 2 ** 14, requests: 2 * M, iotlb: true },
   rand_nested_4g: { nested: true, pages: 2 ** 20, requests: 2 * M, iotlb: true },
   rand_nested_64g: { nested: true, pages: 2 ** 24, requests: 2 * M, iotlb: true },
 };
+/** The most that the ratio to `pool` may be of requests in batches, whatever they are. */
+const BATCH_LIMIT = 1.1;
 const DUMP = 'dump_4g';
 export const WORKLOAD_NAMES = [...Object.keys(WORKLOADS), DUMP];
 
@@ -55,21 +57,21 @@ export async function vtd(only) {
   const wanted = (name) => only.length === 0 || only.includes(name);
   const loads = Object.entries(WORKLOADS).filter(([name]) => wanted(name));
   const results = new Map();
-  const keep = (name, limit, load, result) => {
+  const keep = (name, limits, load, result) => {
     const known = results.get(name)?.result;
-    results.set(name, { limit, load, result: known !== undefined && known.ns <= result.ns ? known : result });
+    results.set(name, { limits, load, result: known !== undefined && known.ns <= result.ns ? known : result });
   };
   for (let round = 0; round < ROUNDS; round++)
     for (const [name, load] of loads) {
-      keep(name, load.limit, name, measure(unitFor(VtdUnit, memory, tables, load), load, tables));
-      const batch = new Batch(BATCH);
-      keep(`${name} in batches`, load.batch, name, measure(unitFor(VtdUnit, memory, tables, load), load, tables, batch));
+      keep(name, { limit: load.limit }, name, measure(unitFor(VtdUnit, memory, tables, load), load, tables));
+      const batched = measure(unitFor(VtdUnit, memory, tables, load), load, tables, new Batch(BATCH));
+      keep(`${name} in batches`, { limit: BATCH_LIMIT, flat: load.flat }, name, batched);
     }
-  if (wanted(DUMP)) keep(DUMP, DUMP_LIMIT, DUMP, await dump(memory, MODEL, tables.secondStage));
+  if (wanted(DUMP)) keep(DUMP, { limit: DUMP_LIMIT }, DUMP, await dump(memory, MODEL, tables.secondStage));
 
   const c = typeof before === 'string' ? before : faster(before, cReference(['pool', 'flat']));
   console.log(`${''.padEnd(27)} ${['ns', 'pool', 'flat', '/pool', 'limit', '/flat'].map((name) => name.padStart(7)).join(' ')}`);
-  for (const [name, { limit, load, result }] of results) if (!compare(name, result, limit, c, load)) good = false;
+  for (const [name, { limits, load, result }] of results) if (!compare(name, result, limits, c, load)) good = false;
   return good;
 }
 
@@ -82,15 +84,17 @@ function faster(one, other) {
 }
 
 /** Prints a line. @returns whether the ratio is within the limit and the checksum is that of C */
-function compare(name, { ns, checksum, refused = 0 }, limit, c, load) {
+function compare(name, { ns, checksum, refused = 0 }, { limit, flat: flatLimit }, c, load) {
   const [pool, flat] = typeof c === 'string' ? [] : [c.pool[load], c.flat[load]];
   const ratio = pool && ns / pool.ns_min;
   const cells = [ns, pool?.ns_min, flat?.ns_min, ratio, limit, flat && ns / flat.ns_min];
   const wrong = pool && pool.chk !== checksum ? `  checksum ${checksum}, not ${pool.chk}` : '';
-  const over = ratio > limit ? '  over the limit' : '';
+  const tooMuch = ratio > limit || (flat && ns / flat.ns_min > flatLimit);
+  const over = tooMuch ? '  over the limit' : '';
+  const note = flatLimit ? `  (limit of /flat ${flatLimit})` : '';
   const apart = refused ? `  ${refused} to FEEx_xxxx refused` : '';
   const line = cells.map((cell) => (cell?.toFixed(2) ?? '-').padStart(7)).join(' ');
-  console.log(`${name.padEnd(27)} ${line}${over}${wrong}${apart}`);
+  console.log(`${name.padEnd(27)} ${line}${note}${over}${wrong}${apart}`);
   return !wrong && !over;
 }
 

@@ -4,7 +4,8 @@ export class CacheTable {
   readonly size: number;
   /** The entries; one that is never used when there are none, so that looking for one needs no other way. */
   readonly words: Int32Array;
-  protected readonly mask: number;
+  /** One less than the places that an entry may be in. */
+  readonly mask: number;
   protected readonly stride: number;
 
   constructor(size: number, stride: number) {

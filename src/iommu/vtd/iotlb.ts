@@ -17,6 +17,8 @@ const DID_PGTT = 5;
 const EFFECTIVE_PASID = 6;
 const STRIDE_BITS = 3;
 
+export { DID_PGTT, EFFECTIVE_PASID, KEY_HI, KEY_PASID, OUT_HI, OUT_LO };
+
 /**
  * Translations by requester, PASID and page. Larger pages are held as the 4-KByte pieces that were asked for, as §6.2.4.1
  * allows. A request with PASID has entries for each privilege; one without has its own, which know the PASID they stand for.
@@ -124,18 +126,29 @@ export class Iotlb extends CacheTable {
 
   /** The page, with bits 7:0 of the requester, whether there is a PASID and how privileged it is. Never 0. */
   private pageKey(sid: number, lo: number, access: number, pasid: number): number {
-    const space = pasid < 0 ? 1 : 3 | ((access & PRIV) >>> 1);
-    return (lo & ~0xfff) | ((sid & 0xff) << 4) | space;
+    return (lo & ~0xfff) | this.requesterKey(sid, access, pasid);
   }
 
-  private spaceKey(sid: number, pasid: number): number {
+  /** What a request's page key has below the page. */
+  requesterKey(sid: number, access: number, pasid: number): number {
+    return ((sid & 0xff) << 4) | (pasid < 0 ? 1 : 3 | ((access & PRIV) >>> 1));
+  }
+
+  spaceKey(sid: number, pasid: number): number {
     return (pasid & 0xfffff) | ((sid >>> 8) << 20);
   }
 
   private slot(sid: number, lo: number, hi: number, pasid: number): number {
-    // Each requester has its pages elsewhere: drivers hand out the same addresses.
-    const space = Math.imul(sid ^ (pasid << 16) ^ (pasid >>> 16), 0x9e3779b1) >>> 16;
-    const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ space;
+    return this.slotOf(this.spaceHash(sid, pasid), lo, hi);
+  }
+
+  /** Each requester has its pages elsewhere: drivers hand out the same addresses. */
+  spaceHash(sid: number, pasid: number): number {
+    return Math.imul(sid ^ (pasid << 16) ^ (pasid >>> 16), 0x9e3779b1) >>> 16;
+  }
+
+  slotOf(spaceHash: number, lo: number, hi: number): number {
+    const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ spaceHash;
     return (hash & this.mask) << STRIDE_BITS;
   }
 }

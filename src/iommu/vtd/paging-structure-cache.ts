@@ -13,7 +13,7 @@ const STRIDE_BITS = 3;
 /** The bits of the first word that are the level. */
 const LEVEL = 7;
 
-export { LEVEL, TABLE_AT, TABLE_HI, TABLE_LO };
+export { KEY_HI, LEVEL, TABLE_AT, TABLE_HI, TABLE_LO };
 
 /** Where the first word has the number. */
 const NUMBER_AT = 3;
@@ -90,7 +90,7 @@ export class PagingStructureCache extends CacheTable {
   pageTable(generation: number, number: number, lo: number, hi: number): number {
     if (this.generation !== generation) return -1;
     const { words } = this;
-    const key = (lo & (-1 << 21)) | (number << NUMBER_AT) | 2;
+    const key = (lo & (-1 << 21)) | this.pageTableKey(number);
     const at = this.slot(key, hi);
     return words[at] === key && words[at + KEY_HI] === hi && words[at + PLACE]! >= 0 ? at : -1;
   }
@@ -200,8 +200,21 @@ export class PagingStructureCache extends CacheTable {
     return level <= 3 ? hi : level === 4 ? hi & (-1 << 7) : hi & (-1 << 16);
   }
 
+  /** What the first word of an entry that leads to a page's table has below the address. */
+  pageTableKey(number: number): number {
+    return (number << NUMBER_AT) | 2;
+  }
+
   private slot(key: number, keyHi: number): number {
-    const hash = (key >>> 21) ^ (keyHi << 11) ^ (keyHi >>> 5) ^ Math.imul(key & BELOW_ADDRESS, 0x9e5);
+    return this.slotOf(this.tablesHash(key), key, keyHi);
+  }
+
+  tablesHash(key: number): number {
+    return Math.imul(key & BELOW_ADDRESS, 0x9e5);
+  }
+
+  slotOf(tablesHash: number, key: number, keyHi: number): number {
+    const hash = (key >>> 21) ^ (keyHi << 11) ^ (keyHi >>> 5) ^ tablesHash;
     return (hash & this.mask) << STRIDE_BITS;
   }
 }

@@ -1,15 +1,24 @@
 import type { Memory } from '../../memory/memory.ts';
+import type { Abilities } from './abilities.ts';
 import type { AddressSpace, AddressSpaces } from './address-space.ts';
+import type { Batch } from './batch.ts';
 import type { Caches } from './caches.ts';
 import { inInterruptRange } from './interrupt-range.ts';
+import * as tlb from './iotlb.ts';
 import * as structureCache from './paging-structure-cache.ts';
 import * as request from './request.ts';
 import type { Active } from './state.ts';
 import type { PageWalk } from './walk.ts';
+import * as pages from './walk.ts';
 
 // What is imported is looked up and checked at each use; constants of the file are part of the code.
 const { TABLE_AT, TABLE_LO } = structureCache;
+const STRUCTURE_HI = structureCache.KEY_HI;
+const { DID_PGTT, EFFECTIVE_PASID, KEY_HI, KEY_PASID, OUT_HI, OUT_LO } = tlb;
 const { ALL, LEVEL_AT, SNOOP } = request;
+const { ADDRESS_HI, IR_SHIFT, SNP } = pages;
+/** A page of 4 KiB. */
+const LEVEL_1 = 1 << LEVEL_AT;
 
 /**
  * The way that most requests take which the IOTLB has nothing for: they ask for rights only, their requester has a second stage
@@ -23,14 +32,19 @@ export class ShortWay {
   private readonly structures: structureCache.PagingStructureCache;
   private readonly walk: PageWalk;
   private readonly out: request.Translation;
+  private readonly iotlb: tlb.Iotlb;
+  /** Bits of a page's entry that are reserved. */
+  private readonly pageReserved: number;
 
-  constructor(memory: Memory, active: Active, caches: Caches, walk: PageWalk, out: request.Translation) {
+  constructor(memory: Memory, can: Abilities, active: Active, caches: Caches, walk: PageWalk, out: request.Translation) {
     this.memory = memory;
     this.active = active;
     this.known = caches.spaces;
     this.structures = caches.secondStage;
     this.walk = walk;
     this.out = out;
+    this.iotlb = caches.iotlb;
+    this.pageReserved = can.ssPageLo[1]!;
   }
 
   /**
@@ -51,5 +65,78 @@ export class ShortWay {
     out.hi = walk.hi;
     out.info = walk.ssRights | (1 << LEVEL_AT) | (walk.SNP | space.PGSNP ? SNOOP : 0);
     return space;
+  }
+
+  /**
+   * The requests of a batch, from one on, that the IOTLB has or that take this way: the same as one after the other by
+   * `Iotlb.find`, `passes` and `Iotlb.put`, written as one loop. Nothing but the IOTLB changes on the way, so what they share is
+   * looked up when the requester changes.
+   * @returns the first that is to be looked at by itself
+   */
+  answer(batch: Batch, from: number): number {
+    const { active, known, structures, iotlb, pageReserved } = this;
+    const { generation, words: tables } = this.memory;
+    const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
+    const { words } = structures;
+    const held = iotlb.words;
+    const isHolding = iotlb.size !== 0;
+    const mode = active.TTM | (active.SSIRWE << 2);
+    if (this.walk.trail !== undefined || structures.generation !== generation) return from;
+    let i = from;
+    while (i < length) {
+      const requester = sid[i]!;
+      const own = pasid[i]!;
+      const space = known.place(requester, own);
+      if (!known.has(space, requester, own, mode) || space.usual === 0) return i;
+      const { ssBeyond, ssReservedHi, SSIRWE } = space;
+      const snoops = space.PGSNP ? SNOOP : 0;
+      const tablesKey = structures.pageTableKey(space.ssNumber);
+      const tablesHash = structures.tablesHash(tablesKey);
+      const requesterKey = iotlb.requesterKey(requester, 0, own);
+      const spaceKey = iotlb.spaceKey(requester, own);
+      const spaceHash = iotlb.spaceHash(requester, own);
+      const madeOf = space.did | (space.type << 16);
+      for (; i < length && sid[i] === requester && pasid[i] === own; i++) {
+        const low = lo[i]!;
+        const high = hi[i]!;
+        const asks = access[i]!;
+        if ((asks & ~ALL) | (high & ssBeyond) || inInterruptRange(low, high)) return i;
+        const page = (low & ~0xfff) | requesterKey;
+        const place = iotlb.slotOf(spaceHash, low, high);
+        let word = held[place + OUT_LO]!;
+        if (
+          ((held[place]! ^ page) | (held[place + KEY_HI]! ^ high) | (held[place + KEY_PASID]! ^ spaceKey) | (~word & asks)) !==
+          0
+        ) {
+          const key = (low & (-1 << 21)) | tablesKey;
+          const at = structures.slotOf(tablesHash, key, high);
+          const tableAt = words[at + TABLE_AT]!;
+          if (words[at] !== key || words[at + STRUCTURE_HI] !== high || tableAt < 0) return i;
+          const entryAt = tableAt + ((low >>> 11) & 0x3fe);
+          const entry = tables[entryAt]!;
+          const entryHi = tables[entryAt + 1]!;
+          const granted = (SSIRWE ? entryHi >>> IR_SHIFT : entry) & ALL;
+          const rights = granted & words[at + TABLE_LO]!;
+          if (granted === 0 || asks & ~rights || (entry & pageReserved) | (entryHi & ssReservedHi)) return i;
+          word = (entry & ~0xfff) | rights | LEVEL_1 | (entry & SNP ? SNOOP : snoops);
+          const upper = entryHi & ADDRESS_HI;
+          if (inInterruptRange(word, upper)) return i;
+          outHi[i] = upper;
+          if (isHolding) {
+            held[place] = page;
+            held[place + KEY_HI] = high;
+            held[place + KEY_PASID] = spaceKey;
+            held[place + OUT_LO] = word;
+            held[place + OUT_HI] = upper;
+            held[place + DID_PGTT] = madeOf;
+            held[place + EFFECTIVE_PASID] = space.pasid;
+          }
+        } else outHi[i] = held[place + OUT_HI]!;
+        condition[i] = 0;
+        outLo[i] = (word & ~0xfff) | (low & 0xfff);
+        info[i] = word & 0xfff;
+      }
+    }
+    return i;
   }
 }

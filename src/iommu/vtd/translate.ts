@@ -1,6 +1,7 @@
 import type { Memory } from '../../memory/memory.ts';
 import type { Abilities } from './abilities.ts';
 import { type AddressSpace, FIRST_STAGE, NESTED, PASS_THROUGH, SECOND_STAGE } from './address-space.ts';
+import type { Batch } from './batch.ts';
 import type { Caches } from './caches.ts';
 import { SecondStage } from './caching-mode.ts';
 import { numberOf, PAGE_REQUEST, TRANSLATED, TRANSLATION, UNTRANSLATED } from './faults.ts';
@@ -92,7 +93,7 @@ export class Translator {
     this.walk = new PageWalk(memory, can, caches);
     this.secondStage = new SecondStage(this.walk, memory, can, caches);
     this.permissions = new HostPermissions(memory, can, caches.hostPermission);
-    this.shortWay = new ShortWay(memory, active, caches, this.walk, this.out);
+    this.shortWay = new ShortWay(memory, can, active, caches, this.walk, this.out);
   }
 
   set trail(trail: Trail | undefined) {
@@ -128,6 +129,12 @@ export class Translator {
     const { iotlb, out } = this;
     if (iotlb.size !== 0) iotlb.put(sid, lo, hi, access, pasid, (out.lo & ~0xfff) | out.info, out.hi, space);
     return 0;
+  }
+
+  /** Requests of a batch, from one on. @returns the first that is to be looked at by itself */
+  answer(batch: Batch, from: number): number {
+    const next = this.shortWay.answer(batch, from);
+    return this.iotlb.size === 0 ? next : this.iotlb.answer(batch, next);
   }
 
   private judge(sid: number, lo: number, hi: number, access: number, pasid: number): number {

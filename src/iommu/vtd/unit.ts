@@ -123,29 +123,22 @@ export class VtdUnit implements RegisterUnit {
    * Memory requests with untranslated addresses, one after the other: each as by `translate`, with its answer in the batch.
    */
   translateMany(batch: Batch): void {
-    const { out, active, registers } = this;
-    const { iotlb } = this.caches;
+    const { out, active, registers, translator } = this;
     const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
     for (let i = 0; ; i++) {
       // Whoever gets the interrupt of a fault may write registers.
-      const open = iotlb.size !== 0 && active.TES === 1 && registers.regions.on === 0;
-      if (open) i = iotlb.answer(batch, i);
+      for (let next = i; active.TES === 1 && registers.regions.on === 0 && i < length; next = i) {
+        i = translator.answer(batch, next);
+        if (i === next) break;
+      }
       if (i >= length) return;
-      const number = open
-        ? this.missed(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!)
-        : this.translate(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
+      const number = this.translate(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
       condition[i] = number;
       if (number !== 0) continue;
       outLo[i] = out.lo;
       outHi[i] = out.hi;
       info[i] = out.info;
     }
-  }
-
-  /** As `translate`, for a request that the IOTLB has nothing for, while nothing but translation is to be heeded. */
-  private missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
-    const number = this.translator.missed(sid, lo, hi, access, pasid);
-    return number === 0 ? 0 : this.refused(number, UNTRANSLATED, sid, lo, hi, access, pasid);
   }
 
   /**

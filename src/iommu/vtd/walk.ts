@@ -65,7 +65,7 @@ const PS = fieldWords(FirstStageTable, 'PS')[0]!;
 /** Bits of second-stage entries. */
 const SS_A = fieldWords(SecondStagePage4K, 'A')[0]!;
 const SS_D = fieldWords(SecondStagePage4K, 'D')[0]!;
-const SNP = fieldWords(SecondStagePage4K, 'SNP')[0]!;
+export const SNP: number = fieldWords(SecondStagePage4K, 'SNP')[0]!;
 /** Where IR and IW are in the high word. */
 export const IR_SHIFT = 29;
 
