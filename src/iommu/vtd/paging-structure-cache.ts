@@ -8,7 +8,6 @@ const TABLE_LO = 2;
 const TABLE_HI = 3;
 /** Where that table is in `Memory.words`; -1 when it has no place of its own. */
 const TABLE_AT = 4;
-const PLACE = 4;
 const STRIDE_BITS = 3;
 /** The bits of the first word that are the level. */
 const LEVEL = 7;
@@ -84,15 +83,6 @@ export class PagingStructureCache extends CacheTable {
   renumber(): void {
     this.flush();
     this.numbers.fill(0);
-  }
-
-  /** Where in `words` the entry is that leads to the table of the page, if that has a place in this life; else -1. */
-  pageTable(generation: number, number: number, lo: number, hi: number): number {
-    if (this.generation !== generation) return -1;
-    const { words } = this;
-    const key = (lo & (-1 << 21)) | this.pageTableKey(number);
-    const at = this.slot(key, hi);
-    return words[at] === key && words[at + KEY_HI] === hi && words[at + PLACE]! >= 0 ? at : -1;
   }
 
   /**

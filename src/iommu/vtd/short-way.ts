@@ -52,18 +52,28 @@ export class ShortWay {
    *   judged, and nothing has happened yet
    */
   passes(sid: number, lo: number, hi: number, access: number, pasid: number): AddressSpace | undefined {
-    const { active, walk, out, known, structures } = this;
+    const { active, out, known, structures, memory } = this;
     const space = known.place(sid, pasid);
     if (!known.has(space, sid, pasid, active.TTM | (active.SSIRWE << 2)) || space.usual === 0) return undefined;
-    if ((access & ~ALL) | (hi & space.ssBeyond) || inInterruptRange(lo, hi) || walk.trail !== undefined) return undefined;
-    const held = structures.pageTable(this.memory.generation, space.ssNumber, lo, hi);
-    if (held < 0) return undefined;
+    if ((access & ~ALL) | (hi & space.ssBeyond) || inInterruptRange(lo, hi)) return undefined;
     const { words } = structures;
-    if (walk.secondStagePage(space, words[held + TABLE_AT]!, words[held + TABLE_LO]! & ALL, lo, access) !== 0) return undefined;
-    if (access & ~walk.ssRights || inInterruptRange(walk.lo, walk.hi)) return undefined;
-    out.lo = walk.lo;
-    out.hi = walk.hi;
-    out.info = walk.ssRights | (1 << LEVEL_AT) | (walk.SNP | space.PGSNP ? SNOOP : 0);
+    const key = (lo & (-1 << 21)) | structures.pageTableKey(space.ssNumber);
+    const at = structures.slotOf(structures.tablesHash(key), key, hi);
+    const tableAt = words[at + TABLE_AT]!;
+    if (words[at] !== key || words[at + STRUCTURE_HI] !== hi || tableAt < 0) return undefined;
+    if (structures.generation !== memory.generation || this.walk.trail !== undefined) return undefined;
+    const tables = memory.words;
+    const entryAt = tableAt + ((lo >>> 11) & 0x3fe);
+    const entry = tables[entryAt]!;
+    const entryHi = tables[entryAt + 1]!;
+    const granted = (space.SSIRWE ? entryHi >>> IR_SHIFT : entry) & ALL;
+    const rights = granted & words[at + TABLE_LO]!;
+    if (granted === 0 || access & ~rights || (entry & this.pageReserved) | (entryHi & space.ssReservedHi)) return undefined;
+    const upper = entryHi & ADDRESS_HI;
+    if (inInterruptRange(entry, upper)) return undefined;
+    out.lo = (entry & ~0xfff) | (lo & 0xfff);
+    out.hi = upper;
+    out.info = rights | LEVEL_1 | (entry & SNP || space.PGSNP ? SNOOP : 0);
     return space;
   }
 
@@ -102,36 +112,43 @@ export class ShortWay {
         const asks = access[i]!;
         if ((asks & ~ALL) | (high & ssBeyond) || inInterruptRange(low, high)) return i;
         const page = (low & ~0xfff) | requesterKey;
-        const place = iotlb.slotOf(spaceHash, low, high);
-        let word = held[place + OUT_LO]!;
-        if (
-          ((held[place]! ^ page) | (held[place + KEY_HI]! ^ high) | (held[place + KEY_PASID]! ^ spaceKey) | (~word & asks)) !==
-          0
-        ) {
-          const key = (low & (-1 << 21)) | tablesKey;
-          const at = structures.slotOf(tablesHash, key, high);
-          const tableAt = words[at + TABLE_AT]!;
-          if (words[at] !== key || words[at + STRUCTURE_HI] !== high || tableAt < 0) return i;
-          const entryAt = tableAt + ((low >>> 11) & 0x3fe);
-          const entry = tables[entryAt]!;
-          const entryHi = tables[entryAt + 1]!;
-          const granted = (SSIRWE ? entryHi >>> IR_SHIFT : entry) & ALL;
-          const rights = granted & words[at + TABLE_LO]!;
-          if (granted === 0 || asks & ~rights || (entry & pageReserved) | (entryHi & ssReservedHi)) return i;
-          word = (entry & ~0xfff) | rights | LEVEL_1 | (entry & SNP ? SNOOP : snoops);
-          const upper = entryHi & ADDRESS_HI;
-          if (inInterruptRange(word, upper)) return i;
-          outHi[i] = upper;
-          if (isHolding) {
-            held[place] = page;
-            held[place + KEY_HI] = high;
-            held[place + KEY_PASID] = spaceKey;
-            held[place + OUT_LO] = word;
-            held[place + OUT_HI] = upper;
-            held[place + DID_PGTT] = madeOf;
-            held[place + EFFECTIVE_PASID] = space.pasid;
+        let place = 0;
+        let word = 0;
+        if (isHolding) {
+          place = iotlb.slotOf(spaceHash, low, high);
+          word = held[place + OUT_LO]!;
+          const other = (held[place]! ^ page) | (held[place + KEY_HI]! ^ high) | (held[place + KEY_PASID]! ^ spaceKey);
+          if ((other | (~word & asks)) === 0) {
+            condition[i] = 0;
+            outLo[i] = (word & ~0xfff) | (low & 0xfff);
+            outHi[i] = held[place + OUT_HI]!;
+            info[i] = word & 0xfff;
+            continue;
           }
-        } else outHi[i] = held[place + OUT_HI]!;
+        }
+        const key = (low & (-1 << 21)) | tablesKey;
+        const at = structures.slotOf(tablesHash, key, high);
+        const tableAt = words[at + TABLE_AT]!;
+        if (words[at] !== key || words[at + STRUCTURE_HI] !== high || tableAt < 0) return i;
+        const entryAt = tableAt + ((low >>> 11) & 0x3fe);
+        const entry = tables[entryAt]!;
+        const entryHi = tables[entryAt + 1]!;
+        const granted = (SSIRWE ? entryHi >>> IR_SHIFT : entry) & ALL;
+        const rights = granted & words[at + TABLE_LO]!;
+        if (granted === 0 || asks & ~rights || (entry & pageReserved) | (entryHi & ssReservedHi)) return i;
+        word = (entry & ~0xfff) | rights | LEVEL_1 | (entry & SNP ? SNOOP : snoops);
+        const upper = entryHi & ADDRESS_HI;
+        if (inInterruptRange(word, upper)) return i;
+        outHi[i] = upper;
+        if (isHolding) {
+          held[place] = page;
+          held[place + KEY_HI] = high;
+          held[place + KEY_PASID] = spaceKey;
+          held[place + OUT_LO] = word;
+          held[place + OUT_HI] = upper;
+          held[place + DID_PGTT] = madeOf;
+          held[place + EFFECTIVE_PASID] = space.pasid;
+        }
         condition[i] = 0;
         outLo[i] = (word & ~0xfff) | (low & 0xfff);
         info[i] = word & 0xfff;

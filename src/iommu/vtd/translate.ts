@@ -123,7 +123,7 @@ export class Translator {
   }
 
   /** The same for a request that the IOTLB has nothing for, while translation is on. */
-  missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
+  private missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     const space = this.shortWay.passes(sid, lo, hi, access, pasid);
     if (space === undefined) return this.judge(sid, lo, hi, access, pasid);
     const { iotlb, out } = this;

@@ -192,18 +192,6 @@ export class PageWalk {
     }
   }
 
-  /**
-   * A page whose table is known, as a walk that needs no flags and that nobody follows ends. As `secondStage`, with what the
-   * walk found so far.
-   *
-   * @param tableAt where the table is in `memory.words`
-   * @param rights  in the tables that led there
-   */
-  secondStagePage(space: AddressSpace, tableAt: number, rights: number, lo: number, needs: number): number {
-    this.ssRights = rights;
-    return this.secondStageEntry(space, 1, tableAt + ((lo >>> 11) & 0x3fe), lo, needs);
-  }
-
   /** What an entry says that is at a place of `memory.words`: TABLE when it leads to one; otherwise the walk is over. */
   private secondStageEntry(space: AddressSpace, level: number, at: number, lo: number, needs: number): number {
     const { words } = this.memory;
