@@ -1,3 +1,15 @@
+/** Columns of `Batch.words`, each as long as the capacity. */
+export const SID = 0;
+export const PASID = 1;
+export const LO = 2;
+export const HI = 3;
+export const ACCESS = 4;
+export const CONDITION = 5;
+export const OUT_LO = 6;
+export const OUT_HI = 7;
+export const INFO = 8;
+const COLUMNS = 9;
+
 /**
  * Memory requests that are translated together, and their answers: what a request and its answer have is in the same place of
  * each array. Traces of many requests go through a unit so, without an object for each.
@@ -6,6 +18,8 @@ export class Batch {
   /** How many requests there are: at most the capacity. */
   length = 0;
   readonly capacity: number;
+  /** All of them, one column after the other: a loop over one array knows where it is. */
+  readonly words: Int32Array;
   /** The requests: requester-id, address, access as of `VtdUnit.translate`, PASID or -1. */
   readonly sid: Int32Array;
   readonly lo: Int32Array;
@@ -22,14 +36,16 @@ export class Batch {
   /** @throws RangeError when the capacity is no length of an array */
   constructor(capacity: number) {
     this.capacity = capacity;
-    this.sid = new Int32Array(capacity);
-    this.lo = new Int32Array(capacity);
-    this.hi = new Int32Array(capacity);
-    this.access = new Int32Array(capacity);
-    this.pasid = new Int32Array(capacity).fill(-1);
-    this.condition = new Int32Array(capacity);
-    this.outLo = new Int32Array(capacity);
-    this.outHi = new Int32Array(capacity);
-    this.info = new Int32Array(capacity);
+    this.words = new Int32Array(COLUMNS * capacity);
+    const column = (number: number): Int32Array => this.words.subarray(number * capacity, (number + 1) * capacity);
+    this.sid = column(SID);
+    this.lo = column(LO);
+    this.hi = column(HI);
+    this.access = column(ACCESS);
+    this.pasid = column(PASID).fill(-1);
+    this.condition = column(CONDITION);
+    this.outLo = column(OUT_LO);
+    this.outHi = column(OUT_HI);
+    this.info = column(INFO);
   }
 }

@@ -2,6 +2,7 @@ import type { Memory } from '../../memory/memory.ts';
 import type { Abilities } from './abilities.ts';
 import type { AddressSpace, AddressSpaces } from './address-space.ts';
 import type { Batch } from './batch.ts';
+import * as columns from './batch.ts';
 import type { Caches } from './caches.ts';
 import { inInterruptRange } from './interrupt-range.ts';
 import * as tlb from './iotlb.ts';
@@ -86,7 +87,15 @@ export class ShortWay {
   answer(batch: Batch, from: number): number {
     const { active, known, structures, iotlb, pageReserved } = this;
     const { generation, words: tables } = this.memory;
-    const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
+    const { length, capacity, words: all } = batch;
+    const pasids = capacity * columns.PASID;
+    const lows = capacity * columns.LO;
+    const highs = capacity * columns.HI;
+    const accesses = capacity * columns.ACCESS;
+    const conditions = capacity * columns.CONDITION;
+    const outLows = capacity * columns.OUT_LO;
+    const outHighs = capacity * columns.OUT_HI;
+    const infos = capacity * columns.INFO;
     const { words } = structures;
     const held = iotlb.words;
     const isHolding = iotlb.size !== 0;
@@ -94,8 +103,8 @@ export class ShortWay {
     if (this.walk.trail !== undefined || structures.generation !== generation) return from;
     let i = from;
     while (i < length) {
-      const requester = sid[i]!;
-      const own = pasid[i]!;
+      const requester = all[i]!;
+      const own = all[pasids + i]!;
       const space = known.place(requester, own);
       if (!known.has(space, requester, own, mode) || space.usual === 0) return i;
       const { ssBeyond, ssReservedHi, SSIRWE } = space;
@@ -106,26 +115,27 @@ export class ShortWay {
       const spaceKey = iotlb.spaceKey(requester, own);
       const spaceHash = iotlb.spaceHash(requester, own);
       const madeOf = space.did | (space.type << 16);
-      for (; i < length && sid[i] === requester && pasid[i] === own; i++) {
-        const low = lo[i]!;
-        const high = hi[i]!;
-        const asks = access[i]!;
-        if ((asks & ~ALL) | (high & ssBeyond) || inInterruptRange(low, high)) return i;
+      for (; i < length && all[i] === requester && all[pasids + i] === own; i++) {
+        const low = all[lows + i]!;
+        const high = all[highs + i]!;
+        const asks = all[accesses + i]!;
         const page = (low & ~0xfff) | requesterKey;
         let place = 0;
         let word = 0;
         if (isHolding) {
           place = iotlb.slotOf(spaceHash, low, high);
           word = held[place + OUT_LO]!;
+          // What an entry is for was looked at when it was made.
           const other = (held[place]! ^ page) | (held[place + KEY_HI]! ^ high) | (held[place + KEY_PASID]! ^ spaceKey);
           if ((other | (~word & asks)) === 0) {
-            condition[i] = 0;
-            outLo[i] = (word & ~0xfff) | (low & 0xfff);
-            outHi[i] = held[place + OUT_HI]!;
-            info[i] = word & 0xfff;
+            all[conditions + i] = 0;
+            all[outLows + i] = (word & ~0xfff) | (low & 0xfff);
+            all[outHighs + i] = held[place + OUT_HI]!;
+            all[infos + i] = word & 0xfff;
             continue;
           }
         }
+        if ((asks & ~ALL) | (high & ssBeyond) || inInterruptRange(low, high)) return i;
         const key = (low & (-1 << 21)) | tablesKey;
         const at = structures.slotOf(tablesHash, key, high);
         const tableAt = words[at + TABLE_AT]!;
@@ -139,7 +149,7 @@ export class ShortWay {
         word = (entry & ~0xfff) | rights | LEVEL_1 | (entry & SNP ? SNOOP : snoops);
         const upper = entryHi & ADDRESS_HI;
         if (inInterruptRange(word, upper)) return i;
-        outHi[i] = upper;
+        all[outHighs + i] = upper;
         if (isHolding) {
           held[place] = page;
           held[place + KEY_HI] = high;
@@ -149,9 +159,9 @@ export class ShortWay {
           held[place + DID_PGTT] = madeOf;
           held[place + EFFECTIVE_PASID] = space.pasid;
         }
-        condition[i] = 0;
-        outLo[i] = (word & ~0xfff) | (low & 0xfff);
-        info[i] = word & 0xfff;
+        all[conditions + i] = 0;
+        all[outLows + i] = (word & ~0xfff) | (low & 0xfff);
+        all[infos + i] = word & 0xfff;
       }
     }
     return i;
