@@ -10,10 +10,7 @@ const BUFFER = 64 * 1024;
 /** A FIFO or a device never keeps us: it is opened without waiting and then refused. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
 
-/**
- * Files that cannot keep their reader waiting, read with as few calls as there can be: a host with thousands of functions has
- * hundreds of thousands of them. Only regular files are read.
- */
+/** Files that cannot keep their reader waiting, read in this thread. Only regular files are read. */
 export function plainFiles(root: Root): Required<Pick<HostFiles, 'read' | 'readText' | 'readAt' | 'link' | 'list' | 'exists'>> {
   const buffer = Buffer.allocUnsafe(BUFFER);
   /** Runs one call; absent is undefined. */
