@@ -1,11 +1,9 @@
-import { closeSync, constants, type Dirent, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { type FolderAsk, type FolderContent, numberAfter } from '../folder.ts';
+import type { FolderCalls, Kind } from './folder-calls.ts';
 import type { Root } from './root.ts';
 
 /** Longer attributes are read by others: sysfs has at most a page. */
 const BUFFER = 64 * 1024;
-/** A FIFO or a device never keeps us, and a link in the last place is not followed. */
-const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_NOCTTY;
 const SLAB = 64 * 1024;
 /** Pieces that a further one is compared with. */
 const RECENT = 8;
@@ -26,20 +24,21 @@ type Wanted = { kind: 'text' | 'link' | 'list'; index: number } | { kind: 'bytes
 export class FolderReader {
   readonly #root: Root;
   readonly #ask: FolderAsk;
+  readonly #calls: FolderCalls;
   readonly #wanted = new Map<string, Wanted>();
   readonly #buffer = Buffer.allocUnsafe(BUFFER);
-  /** Places that are folders, and no links to some. */
-  readonly #folders = new Set<string>();
-  /** The folder whose listing they are from last. */
-  #learnt = '';
+  /** The folder that was looked for last, for mostly the next thing is in it too, and its place. */
+  #above: string | undefined;
+  #place = '';
   #slab = new Uint8Array(0);
   #used = 0;
   #recent: Uint8Array[] = [];
   #next = 0;
 
-  constructor(root: Root, ask: FolderAsk) {
+  constructor(root: Root, ask: FolderAsk, calls: FolderCalls) {
     this.#root = root;
     this.#ask = ask;
+    this.#calls = calls;
     ask.texts.forEach((name, index) => void this.#wanted.set(name, { kind: 'text', index }));
     ask.links.forEach((name, index) => void this.#wanted.set(name, { kind: 'link', index }));
     ask.lists.forEach((name, index) => void this.#wanted.set(name, { kind: 'list', index }));
@@ -59,108 +58,92 @@ export class FolderReader {
   read(path: string): FolderContent | undefined {
     try {
       const { isLink, listed } = this.#ask;
-      const { above, name } = parted(path);
-      const shown = this.#root.recall(above, 'follow');
-      const target = isLink ? readlinkSync(`${shown}/${name}`) : '';
-      const place = isLink ? this.#resolved(`${above}/${target}`) : this.#resolved(path);
+      const target = isLink ? this.#calls.target(this.#placeOf(path)) : '';
+      const place = this.#placeOf(isLink ? `${parted(path).above}/${target}` : path);
       const content = emptyContent(this.#ask, target);
-      return (listed ? this.#fromListing(place, content) : this.#fromNames(place, content)) ? content : undefined;
+      this.#calls.enter(place);
+      try {
+        return (listed ? this.#fromListing(content) : this.#fromNames(content)) ? content : undefined;
+      } finally {
+        this.#calls.leave();
+      }
     } catch {
       return undefined;
     }
   }
 
-  /** Where a folder is. One that a listing has shown to be a folder needs no other look whether it is a link. */
-  #resolved(path: string): string {
+  /** Where something is. Links are followed above it; it may be one itself. */
+  #placeOf(path: string): string {
     const { above, name } = parted(path);
-    const folder = this.#root.recall(above, 'follow');
-    if (!this.#ask.listed) this.#learn(folder);
-    const place = `${folder}/${name}`;
-    return this.#folders.has(place) ? place : this.#root.recall(path, 'follow');
-  }
-
-  #learn(folder: string): void {
-    if (this.#learnt === folder) return;
-    this.#learnt = folder;
-    for (const entry of readdirSync(folder, { withFileTypes: true }))
-      if (entry.isDirectory()) this.#folders.add(`${folder}/${entry.name}`);
+    // These are no names: they would lead above the root, too.
+    if (name === '' || name === '.' || name === '..') throw new Error(`${path} does not end in a name`);
+    if (above !== this.#above) {
+      this.#place = this.#root.recall(above, 'follow');
+      this.#above = above;
+    }
+    return `${this.#place}/${name}`;
   }
 
   /** @returns whether every name was what it should be */
-  #fromListing(place: string, content: FolderContent): boolean {
+  #fromListing(content: FolderContent): boolean {
     const { numbered } = this.#ask;
-    const ordered: { file: string; number: number }[] = [];
-    for (const entry of readdirSync(place, { withFileTypes: true })) {
-      const { name } = entry;
+    const ordered: { name: string; number: number }[] = [];
+    let isPlain = true;
+    this.#calls.each((name, kind) => {
       const wanted = this.#wanted.get(name);
-      if (wanted !== undefined) {
-        if (!this.#take(`${place}/${name}`, wanted, entry, content)) return false;
-      } else if (numbered !== undefined) {
+      if (wanted !== undefined) isPlain &&= this.#take(name, wanted, kind, content);
+      else if (numbered !== undefined && (kind === 'link' || kind === 'other')) {
         const number = numberAfter(numbered, name);
-        if (number !== undefined) ordered.push({ file: `${place}/${name}`, number });
-        // What is below it is mostly asked for next.
-        else if (entry.isDirectory()) this.#folders.add(`${place}/${name}`);
+        if (number !== undefined) ordered.push({ name, number });
       }
-    }
+    });
     ordered.sort((a, b) => a.number - b.number);
-    content.numbered = ordered.map(({ file }) => readlinkSync(file));
-    return true;
+    content.numbered = ordered.map(({ name }) => this.#calls.target(name));
+    return isPlain;
   }
 
-  #take(file: string, wanted: Wanted, entry: Dirent, content: FolderContent): boolean {
+  #take(name: string, wanted: Wanted, kind: Kind, content: FolderContent): boolean {
     switch (wanted.kind) {
       case 'text': {
-        const text = entry.isFile() ? this.#text(file) : undefined;
+        const text = kind === 'file' ? this.#text(name) : undefined;
         content.texts[wanted.index] = text;
         return text !== undefined;
       }
       case 'link':
-        if (!entry.isSymbolicLink()) return false;
-        content.links[wanted.index] = readlinkSync(file);
+        if (kind !== 'link') return false;
+        content.links[wanted.index] = this.#calls.target(name);
         return true;
       case 'list':
-        if (!entry.isDirectory()) return false;
-        content.lists[wanted.index] = readdirSync(file).sort();
+        if (kind !== 'folder') return false;
+        content.lists[wanted.index] = this.#calls.names(name).sort();
         return true;
       case 'bytes':
-        if (!entry.isFile()) return false;
-        content.bytes = this.#bytes(file);
+        if (kind !== 'file') return false;
+        content.bytes = this.#bytes(name, this.#ask.bytes!.length);
         return true;
       case 'noted':
-        content.noted.push(entry.name);
+        content.noted.push(name);
         return true;
     }
   }
 
-  #fromNames(place: string, content: FolderContent): boolean {
+  #fromNames(content: FolderContent): boolean {
     const { texts, links, lists } = this.#ask;
-    content.texts = texts.map((name) => this.#text(`${place}/${name}`));
-    content.links = links.map((name) => readlinkSync(`${place}/${name}`));
-    content.lists = lists.map((name) =>
-      lstatSync(`${place}/${name}`).isDirectory() ? readdirSync(`${place}/${name}`).sort() : undefined,
-    );
-    return !content.texts.includes(undefined) && !content.lists.includes(undefined);
+    content.texts = texts.map((name) => this.#text(name));
+    content.links = links.map((name) => this.#calls.target(name));
+    content.lists = lists.map((name) => this.#calls.names(name).sort());
+    return !content.texts.includes(undefined);
   }
 
   /** Undefined when the file is long, or empty and no regular file. */
-  #text(file: string): string | undefined {
-    const fd = openSync(file, FLAGS);
-    try {
-      const length = readSync(fd, this.#buffer, 0, BUFFER, null);
-      if (length === BUFFER || (length === 0 && !fstatSync(fd).isFile())) return undefined;
-      return this.#buffer.toString('utf8', 0, length);
-    } finally {
-      closeSync(fd);
-    }
+  #text(name: string): string | undefined {
+    const length = this.#calls.read(name, this.#buffer, BUFFER);
+    return length < 0 || length === BUFFER ? undefined : this.#buffer.toString('utf8', 0, length);
   }
 
-  #bytes(file: string): Uint8Array {
-    const fd = openSync(file, FLAGS);
-    try {
-      return this.#kept(this.#buffer.subarray(0, readSync(fd, this.#buffer, 0, this.#ask.bytes!.length, 0)));
-    } finally {
-      closeSync(fd);
-    }
+  #bytes(name: string, most: number): Uint8Array {
+    const length = this.#calls.read(name, this.#buffer, most);
+    return this.#kept(this.#buffer.subarray(0, Math.max(0, length)));
   }
 
   /** A copy. The configuration spaces of the VFs of one PF are mostly the same, byte for byte: these share one. */

@@ -2,12 +2,14 @@ import { availableParallelism } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { FolderAsk, FolderBatch } from '../folder.ts';
+import { NodeCalls } from './folder-calls.ts';
+import { libcCalls } from './folder-libc.ts';
 import { FolderReader } from './folder-reader.ts';
 import type { Root } from './root.ts';
 
 /** Folders of one batch. */
-const FEW = 256;
-/** A thread takes 50 ms to start: for fewer folders one is enough. */
+const FEW = 64;
+/** A thread takes 50 ms to start, and the C library 10 ms to be reached: for fewer folders neither is worth it. */
 const MANY = 1000;
 
 /** What the other thread is told. It takes batches of the work as this thread does, until none is left. */
@@ -24,9 +26,13 @@ export function* batches({ paths, next }: Work, reader: FolderReader): Generator
   for (;;) {
     const first = Atomics.add(next, 0, 1) * FEW;
     if (first >= paths.length) return;
-    reader.startAnew();
     yield { first, contents: paths.slice(first, first + FEW).map((path) => reader.read(path)) };
   }
+}
+
+/** What reads many folders soonest. */
+export async function quickReader(root: Root, ask: FolderAsk): Promise<FolderReader> {
+  return new FolderReader(root, ask, (await libcCalls()) ?? new NodeCalls());
 }
 
 /**
@@ -40,9 +46,10 @@ export function folderReading(
   let other: Theirs | undefined;
   return (paths, ask) => {
     const work: Work = { root: root.folder, paths, ask, next: new Int32Array(new SharedArrayBuffer(4)) };
-    const reader = new FolderReader(root, ask);
+    if (paths.length < many) return together(work, async () => new FolderReader(root, ask, new NodeCalls()), undefined);
+    const reader = () => quickReader(root, ask);
     // One beside this thread, whatever is read at the same time.
-    if (paths.length < many || other !== undefined || availableParallelism() < 2) return together(work, reader, undefined);
+    if (other !== undefined || availableParallelism() < 2) return together(work, reader, undefined);
     other = startThread(work);
     void other.done.then(() => {
       other = undefined;
@@ -57,8 +64,12 @@ interface Theirs {
   done: Promise<void>;
 }
 
-async function* together(work: Work, reader: FolderReader, theirs: Theirs | undefined): AsyncGenerator<FolderBatch> {
-  for (const own of batches(work, reader)) {
+async function* together(
+  work: Work,
+  reader: () => Promise<FolderReader>,
+  theirs: Theirs | undefined,
+): AsyncGenerator<FolderBatch> {
+  for (const own of batches(work, await reader())) {
     yield own;
     if (theirs === undefined) continue;
     await turn();
