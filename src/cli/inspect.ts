@@ -5,9 +5,10 @@ import type { Run } from './command.ts';
 import { EXIT, UsageError } from './exit.ts';
 
 export const run: Run<'inspect'> = async ({ device, group }, cx) => {
+  const host = await cx.host();
   const progress = cx.progress('reading the host');
-  const reading = cx.host().then(readPicture);
-  // What judges is loaded while the host is read.
+  const reading = readPicture(host);
+  // What judges is loaded while the host is read, and not before that has begun.
   const loading = Promise.all([import('../check/inspect.ts'), import('./inspect-view.ts')]);
   const picture = await reading.finally(() => progress.done());
   const [{ inspect, inspectInTurn }, { renderInspection }] = await loading;

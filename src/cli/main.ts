@@ -22,4 +22,8 @@ else {
     env: process.env,
     uid: process.getuid?.() ?? -1,
   });
+  // To take a large heap apart takes a while, for which nobody has to wait. Errors of what was written are told before that.
+  setImmediate(() => {
+    if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
+  });
 }

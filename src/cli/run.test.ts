@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { bigTree, writeTree } from '../../test/big-tree.ts';
 import { HostError } from '../host/host.ts';
 import { LabError } from '../lab/errors.ts';
 import { makeContext, stateFolder } from './context.ts';
@@ -165,4 +166,20 @@ test('a reader that goes away is no error', async () => {
   });
   const code = await new Promise((resolve) => child.on('close', resolve));
   assert.deepEqual([code, said], [0, '']);
+});
+
+test('the program ends only when all is written, and not well when it cannot be', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-run-'));
+  try {
+    writeTree(folder, bigTree(200));
+    const inspect = `'${process.execPath}' '${program()}' inspect --json --root '${folder}'`;
+    const shell = (line: string) =>
+      spawnSync('sh', ['-c', line], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 2 ** 30 });
+    // More than a pipe holds, for a reader that takes its time.
+    const { stdout } = shell(`${inspect} | (sleep 0.5; cat)`);
+    assert.equal(JSON.parse(stdout).functions.length, 200);
+    assert.notEqual(shell(`${inspect} > /dev/full`).status, 0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
