@@ -25,8 +25,10 @@ export function judgeAssignment(picture: Picture, bdf: string): Finding[] {
 export function obstaclesTo(picture: Picture, bdf: string): Finding[] {
   const basic = iommuOn.run(picture, bdf);
   const asked = basic.is === 'fail' ? [iommuOn] : ASSIGNABLE;
-  return asked.flatMap((question) => {
+  const obstacles: Finding[] = [];
+  for (const question of asked) {
     const verdict = question.run(picture, bdf);
-    return verdict.is === 'fail' || verdict.is === 'unknown' ? [findingOf(question, bdf, verdict)] : [];
-  });
+    if (verdict.is === 'fail' || verdict.is === 'unknown') obstacles.push(findingOf(question, bdf, verdict));
+  }
+  return obstacles;
 }

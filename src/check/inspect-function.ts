@@ -77,52 +77,52 @@ export function inspectFunction(picture: Picture, found: PciFunction): Inspected
   const domain = defaultDomain(picture, found);
   const { flr, has } = abilitiesOf(found);
   const above = pathAbove(found.path);
-  return {
+  // Thousands of these are made: each member is set in its place, without a copy for each that may be absent.
+  const told = {
     bdf: found.bdf,
     ids: idsOf(found),
     class: className(found.class),
     kind: kindOfDevice(found),
     parent: above.slice(above.lastIndexOf('/') + 1),
-    ...(found.driver === undefined ? {} : { driver: found.driver }),
-    ...(found.group === undefined ? {} : { group: found.group }),
-    ...(found.unit === undefined ? {} : { unit: found.unit }),
-    ...(domain === undefined ? {} : { domain }),
-    interfaces: found.interfaces,
-    nvme: found.nvme,
-    ...(found.numaNode === undefined ? {} : { numaNode: found.numaNode }),
-    ...(found.link === undefined ? {} : { link: found.link }),
-    reset: { methods: found.resetMethods ?? [], ...(flr === undefined ? {} : { flr }) },
-    bars: barsOf(found),
-    ...(found.powerState === undefined ? {} : { powerState: found.powerState }),
-    ...(found.d3coldAllowed === undefined ? {} : { d3coldAllowed: found.d3coldAllowed }),
-    ...(found.bootVga === true ? { bootDisplay: true } : {}),
-    ...(isUntrusted(found) ? { untrusted: true } : {}),
-    ...(has === undefined ? {} : { has }),
-    ...(sriov === undefined
-      ? {}
-      : {
-          sriov: {
-            totalVFs: sriov.totalVFs,
-            firstVFOffset: sriov.firstVFOffset,
-            vfStride: sriov.vfStride,
-            ...(sriov.numVFs === undefined ? {} : { numVFs: sriov.numVFs }),
-          },
-        }),
-    ...(found.physfn === undefined ? {} : { physfn: found.physfn }),
-    uses: usesOf(picture, found.bdf, found.group).map(({ kind, what, where }) => ({ kind, what, where })),
-    verdict: judge(picture, found),
-    ...(sriov === undefined ? {} : { vfs: judgeVfs(picture, found) }),
-  };
+  } as InspectedFunction;
+  if (found.driver !== undefined) told.driver = found.driver;
+  if (found.group !== undefined) told.group = found.group;
+  if (found.unit !== undefined) told.unit = found.unit;
+  if (domain !== undefined) told.domain = domain;
+  told.interfaces = found.interfaces;
+  told.nvme = found.nvme;
+  if (found.numaNode !== undefined) told.numaNode = found.numaNode;
+  if (found.link !== undefined) told.link = found.link;
+  told.reset = { methods: found.resetMethods ?? [] };
+  if (flr !== undefined) told.reset.flr = flr;
+  told.bars = barsOf(found);
+  if (found.powerState !== undefined) told.powerState = found.powerState;
+  if (found.d3coldAllowed !== undefined) told.d3coldAllowed = found.d3coldAllowed;
+  if (found.bootVga === true) told.bootDisplay = true;
+  if (isUntrusted(found)) told.untrusted = true;
+  if (has !== undefined) told.has = has;
+  if (sriov !== undefined) {
+    const { totalVFs, numVFs, firstVFOffset, vfStride } = sriov;
+    told.sriov = { totalVFs, firstVFOffset, vfStride };
+    if (numVFs !== undefined) told.sriov.numVFs = numVFs;
+  }
+  if (found.physfn !== undefined) told.physfn = found.physfn;
+  told.uses = usesOf(picture, found.bdf, found.group).map(({ kind, what, where }) => ({ kind, what, where }));
+  told.verdict = judge(picture, found);
+  if (sriov !== undefined) told.vfs = judgeVfs(picture, found);
+  return told;
 }
 
 /** Resources of an endpoint. Those of a bridge behind its first two are windows, which are no BARs. */
 function barsOf(found: PciFunction): Bar[] {
   const most = found.headerType === 1 ? 2 : 13;
-  return found.resources.flatMap(({ index, start, size, space, width, prefetchable, unset }) =>
-    index >= most || size === 0 || space === 'none'
-      ? []
-      : [{ index, ...(unset || start === 0 ? {} : { start: `0x${start.toString(16)}` }), size, space, width, prefetchable }],
-  );
+  const bars: Bar[] = [];
+  for (const { index, start, size, space, width, prefetchable, unset } of found.resources) {
+    if (index >= most || size === 0 || space === 'none') continue;
+    const place = unset || start === 0 ? {} : { start: `0x${start.toString(16)}` };
+    bars.push({ index, ...place, size, space, width, prefetchable });
+  }
+  return bars;
 }
 
 const TOLD: readonly [number, string][] = [

@@ -72,12 +72,11 @@ function inspection<F>(picture: Picture, functions: F): Omit<Inspection, 'functi
 /** The kernel's groups, each with what joins its functions as far as it can be computed. */
 function inspectGroups(picture: Picture): Pick<Inspection, 'groups' | 'doubts'> {
   const { computed, comparison } = comparedGroups(picture);
-  const reasons = new Map(
-    computed.groups.flatMap((group) => {
-      const reason = reasonOf(group);
-      return reason === undefined ? [] : group.members.map((bdf) => [bdf, reason] as const);
-    }),
-  );
+  const reasons = new Map<string, string>();
+  for (const group of computed.groups) {
+    const reason = reasonOf(group);
+    if (reason !== undefined) for (const bdf of group.members) reasons.set(bdf, reason);
+  }
   return {
     groups: picture.groups.map(({ number, type, devices }) => {
       const because =

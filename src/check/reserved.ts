@@ -21,12 +21,19 @@ export interface ReservedRegion {
 /** Reserved regions of all groups, each once, by address. Source: reserved_regions of the groups, RMRR of the DMAR table. */
 export function reservedRegions(picture: Picture): ReservedRegion[] {
   const regions = new Map<string, ReservedRegion>();
+  /** By the texts: most groups have the same. */
+  const known = new Map<string, ReservedRegion>();
   for (const group of picture.groups)
     for (const { start, end, type } of group.reserved) {
-      const key = `${trim(start)} ${trim(end)} ${type}`;
-      const region = regions.get(key) ?? { start: trim(start), end: trim(end), kind: type, groups: [], owners: [] };
+      const text = `${start} ${end} ${type}`;
+      let region = known.get(text);
+      if (region === undefined) {
+        const key = `${trim(start)} ${trim(end)} ${type}`;
+        region = regions.get(key) ?? { start: trim(start), end: trim(end), kind: type, groups: [], owners: [] };
+        regions.set(key, region);
+        known.set(text, region);
+      }
       region.groups.push(group.number);
-      regions.set(key, region);
     }
   const { dmar } = indexOf(picture);
   if (dmar !== undefined)

@@ -130,14 +130,14 @@ export async function takeFolders(
   { paths, batches }: FolderReading,
   take: (index: number, content: FolderContent) => void,
 ): Promise<number[]> {
-  const left = new Set(paths.keys());
+  const taken = new Uint8Array(paths.length);
   for await (const { first, contents } of batches)
     contents.forEach((content, i) => {
       if (content === undefined) return;
-      left.delete(first + i);
+      taken[first + i] = 1;
       take(first + i, content);
     });
-  return [...left];
+  return [...paths.keys()].filter((index) => taken[index] === 0);
 }
 
 /** Things that are asked for side by side: many thousand waiting at once only take memory. */

@@ -27,7 +27,8 @@ export interface IommuGroup {
   /** Default domain type: `DMA`, `DMA-FQ`, `identity`. It stays so while VFIO owns the group. Absent when not readable. */
   type?: string;
   devices: string[];
-  reserved: { start: string; end: string; type: string }[];
+  /** Not to be changed: groups that have the same share it. */
+  reserved: readonly { start: string; end: string; type: string }[];
 }
 
 /**
@@ -91,14 +92,26 @@ export async function readGroup(host: Host, number: number): Promise<IommuGroup 
 
 function understand(number: number, { texts: [type, regions = ''], lists: [devices] }: FolderContent): IommuGroup | undefined {
   if (devices === undefined) return undefined;
-  const reserved = regions
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((words) => words.length === 3)
-    .map(([start = '', end = '', kind = '']) => ({ start, end, type: kind }));
+  let reserved = knownRegions.get(regions);
+  if (reserved === undefined) {
+    reserved = parseRegions(regions);
+    if (knownRegions.size < MOST_KNOWN) knownRegions.set(regions, reserved);
+  }
   const group: IommuGroup = { number, devices: [...devices], reserved };
   if (type !== undefined) group.type = type.trim();
   return group;
+}
+
+/** What attributes said so far: on most hosts nearly all groups have the same. */
+const knownRegions = new Map<string, IommuGroup['reserved']>();
+const MOST_KNOWN = 1000;
+
+function parseRegions(text: string): IommuGroup['reserved'] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((words) => words.length === 3)
+    .map(([start = '', end = '', type = '']) => ({ start, end, type }));
 }
 
 /** The group of a function, or undefined when it has none. */

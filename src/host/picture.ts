@@ -76,11 +76,9 @@ export async function readPicture(host: Host): Promise<Picture> {
     part<Uses>(USAGE, () => readUsage(host), { usage: [], unasked: undefined }),
     part('KVM', () => host.hypervisor.kvm(), { usable: false, because: 'whether it runs a guest could not be asked' }),
   ]);
-  const shared: Shared = {
-    groups: new Map(groups.flatMap(({ number, devices }) => devices.map((bdf) => [bdf, String(number)] as const))),
-    units: new Map(units.flatMap(({ name, devices }) => devices.map((bdf) => [bdf, name] as const))),
-    physfns: new Map(),
-  };
+  const shared: Shared = { groups: new Map(), units: new Map(), physfns: new Map() };
+  for (const { number, devices } of groups) for (const bdf of devices) shared.groups.set(bdf, number);
+  for (const { name, devices } of units) for (const bdf of devices) shared.units.set(bdf, name);
   const functions = await readFunctions(host, bdfs, reading, shared, (bdf, read) => part(bdf, read, undefined));
   for (const found of functions) {
     for (const name of found.unrecorded ?? [])

@@ -36,6 +36,8 @@ export async function readSriov(host: Host, bdf: string): Promise<Sriov | undefi
  * @throws HostError when one is not a count
  */
 export function sriovOf(at: string, texts: readonly (string | undefined)[]): Sriov | undefined {
+  // Nearly all functions are none, and there are many of them.
+  if (texts[0] === undefined) return undefined;
   const [totalVFs, numVFs, firstVFOffset = 0, vfStride = 0, autoprobe = 1] = texts.map((text, i) =>
     parseCount(text, `${at}/${SRIOV[i]}`),
   );

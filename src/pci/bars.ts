@@ -109,9 +109,9 @@ export function parseResources(text: string): Resource[] | undefined {
 }
 
 function parseResource(index: number, line: string): Resource | undefined {
-  const words = line.trim().split(' ');
-  if (words.length !== 3 || !words.every((word) => /^0x[0-9a-f]{1,16}$/i.test(word))) return undefined;
-  const [start = 0, end = 0, flags = 0] = words.map(Number);
+  const words = /^(0x[0-9a-f]{1,16}) (0x[0-9a-f]{1,16}) (0x[0-9a-f]{1,16})$/i.exec(line.trim());
+  if (words === null) return undefined;
+  const [start, end, flags] = [Number(words[1]), Number(words[2]), Number(words[3])];
   const low = flags % 2 ** 32;
   return {
     index,

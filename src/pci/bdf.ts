@@ -1,15 +1,27 @@
 /** Address of a function. `domain` may need more than four hexadecimal digits (VMD); with ARI the device is 0 to 31 all the same. */
 export interface Bdf {
-  domain: number;
-  bus: number;
-  device: number;
-  function: number;
+  readonly domain: number;
+  readonly bus: number;
+  readonly device: number;
+  readonly function: number;
 }
 
 const ADDRESS = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([01][0-9a-f])\.([0-7])$/i;
 
+/** What was read so far: thousands of functions are named again and again. */
+const known = new Map<string, Bdf>();
+const MOST_KNOWN = 20_000;
+
 /** Reads `0000:3b:00.0`, or `3b:00.0` of domain 0; undefined when the text is no such address. */
 export function parseBdf(text: string): Bdf | undefined {
+  const bdf = known.get(text);
+  if (bdf !== undefined) return bdf;
+  const read = readBdf(text);
+  if (read !== undefined && known.size < MOST_KNOWN) known.set(text, read);
+  return read;
+}
+
+function readBdf(text: string): Bdf | undefined {
   const match = ADDRESS.exec(text);
   if (!match) return undefined;
   const [, domain = '0', bus = '', device = '', fn = ''] = match;

@@ -43,19 +43,22 @@ type GroupOf = ReadonlyMap<string, number>;
 export function compareGroups(topology: Topology, computed: Computed, kernel: readonly KernelGroup[], cmdline = ''): Comparison {
   const unknown = new Set(computed.unknown.map(({ bdf }) => bdf));
   const ours = groupsOf(computed);
-  const theirs: GroupOf = new Map(kernel.flatMap(({ number, devices }) => devices.map((bdf) => [bdf, number] as const)));
+  const theirs = byMember(kernel, ({ devices }) => devices);
   const both = (bdf: string) => ours.has(bdf) && theirs.has(bdf) && !unknown.has(bdf);
   const differences: Difference[] = [];
   const override = /(^| )pcie_acs_override=/.test(cmdline);
   const assumed = new Assumptions(topology);
 
   for (const { members } of computed.groups) {
+    // Most groups are of one function, about which nobody can differ.
+    if (members.length < 2) continue;
     const shared = members.filter(both);
     const groups = distinct(shared, theirs);
     if (groups.length < 2) continue;
     differences.push({ kernel: 'finer', functions: shared, groups, ...whyFiner(shared, theirs, assumed, override) });
   }
   for (const { number, devices } of kernel) {
+    if (devices.length < 2) continue;
     const shared = devices.filter(both);
     if (distinct(shared, ours).length < 2) continue;
     differences.push({ kernel: 'coarser', functions: [...shared], groups: [number], ...whyCoarser(shared, assumed) });
@@ -146,7 +149,13 @@ class Assumptions {
 }
 
 function groupsOf({ groups }: Computed): GroupOf {
-  return new Map(groups.flatMap(({ number, members }) => members.map((bdf) => [bdf, number] as const)));
+  return byMember(groups, ({ members }) => members);
+}
+
+function byMember<G extends { number: number }>(groups: readonly G[], membersOf: (group: G) => readonly string[]): GroupOf {
+  const found = new Map<string, number>();
+  for (const group of groups) for (const bdf of membersOf(group)) found.set(bdf, group.number);
+  return found;
 }
 
 function distinct(bdfs: readonly string[], groupOf: GroupOf): number[] {

@@ -101,7 +101,7 @@ export class Grouping {
     const groups = fine.members.map((members, number) => ({
       number,
       members: members.map(({ bdf }) => bdf),
-      joins: members.flatMap((node) => fine.joins[node.index] ?? []),
+      joins: members.slice(1).flatMap((node) => fine.joins[node.index] ?? []),
     }));
     const ungrouped: Computed['ungrouped'] = [];
     const unknown: Computed['unknown'] = [];

@@ -49,9 +49,9 @@ export function fabricOf(topology: Topology): Fabric {
   cutLoops(nodes);
   const ordered = inOrderOfDiscovery(nodes);
   setRequesters(ordered, byBdf);
-  const buses = new Map<string, Node[]>();
+  const buses = new Map<number, Node[]>();
   for (const node of ordered) {
-    const key = `${node.domain}:${node.bus}${node.virtualBus ? ':virtual' : ''}`;
+    const key = 2 * busKey(node.domain, node.bus) + (node.virtualBus ? 1 : 0);
     const others = buses.get(key);
     if (others) others.push(node);
     else buses.set(key, [node]);
@@ -192,8 +192,9 @@ function setAliases(bus: readonly Node[]): void {
   for (const node of bus) {
     const quirks = quirkedAliases(node);
     node.aliasUnknown = quirks === undefined;
-    const all = [...(quirks ?? []), ...(node.f.aliases ?? [])];
-    if (all.length > 0) masks.set(node, new Set(all));
+    const { aliases } = node.f;
+    if (aliases !== undefined || (quirks !== undefined && quirks.length > 0))
+      masks.set(node, new Set([...(quirks ?? []), ...(aliases ?? [])]));
   }
   if (masks.size === 0) return;
   for (const node of bus)
@@ -203,9 +204,11 @@ function setAliases(bus: readonly Node[]): void {
 }
 
 const ALIASES_OF = byVendor(ALIAS_QUIRKS);
+const NO_ALIASES: readonly number[] = [];
 
 function quirkedAliases(node: Node): readonly number[] | undefined {
-  const rows = node.f.vendor === undefined ? [] : (ALIASES_OF.get(node.f.vendor) ?? []);
+  const rows = node.f.vendor === undefined ? undefined : ALIASES_OF.get(node.f.vendor);
+  if (rows === undefined) return NO_ALIASES;
   const found: number[] = [];
   for (const row of rows) {
     const matches = rowMatches(row, node.f) && subsystemMatches(row, node.f);
