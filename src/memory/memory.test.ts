@@ -70,10 +70,13 @@ const anyAddress = fc.oneof(
 );
 const anyWrites = fc.array(fc.tuple(anyAddress, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })), { maxLength: 60 });
 
+/** For memories that WebAssembly can read; ordinary ones without. */
+const anyOptions = fc.constantFrom({}, { linear: { pages: 256, room: 4096 } });
+
 test('memory holds exactly what was written, as a map of addresses does', () =>
   fc.assert(
-    fc.property(anyWrites, fc.array(anyAddress), (writes, others) => {
-      const memory = new Memory(ranges);
+    fc.property(anyOptions, anyWrites, fc.array(anyAddress), (options, writes, others) => {
+      const memory = new Memory(ranges, options);
       const model = new Map<number, bigint>();
       for (const [address, value] of writes) {
         memory.write64(...halves(address), value);
@@ -87,8 +90,8 @@ test('memory holds exactly what was written, as a map of addresses does', () =>
 
 test('restoring a snapshot gives exactly the content of its time', () =>
   fc.assert(
-    fc.property(anyWrites, anyWrites, (before, after) => {
-      const memory = new Memory(ranges);
+    fc.property(anyOptions, anyWrites, anyWrites, (options, before, after) => {
+      const memory = new Memory(ranges, options);
       for (const [address, value] of before) memory.write64(...halves(address), value);
       const kept = memory.snapshot();
       const { generation } = memory;
@@ -159,4 +162,38 @@ test('where address space is limited a memory grows as it needs to', () => {
     { encoding: 'utf8' },
   );
   assert.equal(status, 0, stderr);
+});
+
+test('beside the pages of a linear memory there is room, which the pages do not reach', () => {
+  const memory = new Memory([{ start: 0, end: GIB }], { linear: { pages: 100, room: 2 ** 17 } });
+  const rooms: Int32Array[] = [];
+  for (let room = memory.room(1000); room !== undefined; room = memory.room(1000)) rooms.push(room.fill(rooms.length + 1));
+  assert.ok(rooms.length > 32);
+  // One page is that of all untouched memory.
+  for (let page = 0; page < 99; page++) memory.write32(page * 4096, 0, -1);
+  assert.throws(() => memory.write32(100 * 4096, 0, -1), /more than 100 pages/);
+  for (const [i, room] of rooms.entries())
+    assert.ok(room.buffer === memory.linear!.buffer && room.every((word) => word === i + 1));
+  assert.equal(memory.words.buffer, memory.linear!.buffer);
+  assert.deepEqual([new Memory([]).room(1), new Memory([]).linear], [undefined, undefined]);
+});
+
+test('where address space for a linear memory is refused there is less of it, or an ordinary one', () => {
+  const module = new URL('./memory.js', import.meta.url).href;
+  const program = `const { LINEAR, Memory } = await import(${JSON.stringify(module)});
+    const memory = new Memory([{ start: 0, end: 2 ** 42 }], { linear: LINEAR });
+    for (let page = 0; page < 1000; page++) memory.write32(0, page, page + 1);
+    for (let page = 0; page < 1000; page++) if (memory.read32(0, page) !== page + 1) process.exit(1);
+    console.log(memory.linear === undefined);`;
+  const run = (limit: string) =>
+    spawnSync('sh', ['-c', `ulimit -v ${limit}; exec "$0" --input-type=module -e "$1"`, process.execPath, program], {
+      encoding: 'utf8',
+    });
+  for (const [limit, ordinary] of [
+    ['3000000', 'true'],
+    ['unlimited', 'false'],
+  ] as const) {
+    const { status, stdout, stderr } = run(limit);
+    assert.deepEqual([status, stdout.trim()], [0, ordinary], stderr);
+  }
 });

@@ -1,4 +1,9 @@
 // Physical memory of a machine as its remapping units read it: sparse, and fast to find one's way in.
+import * as layout from './layout.ts';
+import { type LinearSize, LinearSpace } from './linear.ts';
+import type { LinearMemory } from './web-assembly.ts';
+
+export { LINEAR } from './linear.ts';
 
 /** Bytes from `start` up to `end`, which is not included. */
 export interface AddressRange {
@@ -14,19 +19,22 @@ export interface MemorySnapshot {
   readonly words: Int32Array;
 }
 
+// What is imported is looked up and checked at each use; constants of the file are part of the code.
+const { GOLDEN, PAGE_WORDS, PLACE_BITS } = layout;
 export const PAGE_BYTES = 4096;
-const PAGE_WORDS = PAGE_BYTES / 4;
 const TWO_32 = 2 ** 32;
 const MOST_BITS = 52;
 
-/** A page's place in a slot has 20 bits, so what is written is up to 4 GiB. */
-const PLACE_BITS = 20;
+/** So much can be written: up to 4 GiB. */
 const MOST_PAGES = 2 ** PLACE_BITS;
 const PLACE = MOST_PAGES - 1;
 /** Up to here arrays grow twofold; then one that is never full is asked for. See `longer`. */
 const SMALL_WORDS = 2 ** 18;
-/** 2^32 divided by the golden ratio: neighbouring frames get slots far from each other. */
-const GOLDEN = 0x9e3779b1;
+
+export interface MemoryOptions {
+  /** For a memory that WebAssembly can read, so that units translate many requests in little time. */
+  readonly linear?: LinearSize;
+}
 
 /**
  * RAM at the given ranges; there is nothing behind other addresses. A page takes space from the first write on; before
@@ -50,13 +58,16 @@ export class Memory {
   private slots: Int32Array;
   /** How far the hash of a frame is shifted to be the number of a slot. */
   private shift: number;
-  private readonly mostWords: number;
+  private readonly mostPages: number;
+  private readonly space: LinearSpace | undefined;
+  /** Tells WebAssembly of the slots, as layout.ts has it; undefined where that cannot read. */
+  readonly index: Int32Array | undefined;
 
   /**
    * @param ranges whole pages, below 2^52
    * @throws RangeError when a range is not
    */
-  constructor(ranges: readonly AddressRange[]) {
+  constructor(ranges: readonly AddressRange[], { linear }: MemoryOptions = {}) {
     let most = 1;
     for (const { start, end } of ranges) {
       if (!(start >= 0 && start <= end && end <= 2 ** MOST_BITS && start % PAGE_BYTES === 0 && end % PAGE_BYTES === 0))
@@ -64,10 +75,27 @@ export class Memory {
       most += (end - start) / PAGE_BYTES;
     }
     this.ranges = ranges.map(({ start, end }) => ({ start, end }));
-    this.mostWords = Math.min(most, MOST_PAGES) * PAGE_WORDS;
-    this.slots = new Int32Array(2 * 64);
+    most = Math.min(most, MOST_PAGES);
+    this.space = linear && LinearSpace.reserve({ ...linear, pages: Math.min(most, linear.pages) });
+    this.mostPages = this.space?.pages ?? most;
+    this.words = this.space?.words ?? new Int32Array(PAGE_WORDS * 16);
+    this.index = this.space?.indexRoom(layout.INDEX_WORDS);
+    this.slots = this.newSlots(2 * 64);
     this.shift = 32 - 6;
-    this.words = new Int32Array(PAGE_WORDS * 16);
+    this.tellSlots();
+  }
+
+  /** What WebAssembly reads; undefined when this is an ordinary memory. `words` is all of it. */
+  get linear(): LinearMemory | undefined {
+    return this.space?.memory;
+  }
+
+  /**
+   * Words of zeros beside the pages, for something that WebAssembly shall read. They are taken for as long as the memory lives.
+   * @returns undefined when there is no such room: the memory is an ordinary one, or has none left
+   */
+  room(words: number): Int32Array | undefined {
+    return this.space?.room(words);
   }
 
   /** How many pages have content of their own. */
@@ -185,6 +213,7 @@ export class Memory {
     for (const frame of frames)
       if (!this.has((frame << 12) | 0, Math.floor(frame / 2 ** 20))) throw new RangeError(`there is no memory at frame ${frame}`);
     this.generation++;
+    if (this.index) this.index[layout.GENERATION] = this.generation;
     this.slots.fill(0);
     this.pages = 1;
     frames.forEach((frame, i) => {
@@ -198,9 +227,9 @@ export class Memory {
   }
 
   private addPage(lo: number, hi: number): number {
-    if (this.pages === MOST_PAGES) throw new RangeError('more than 4 GiB of memory would have content');
+    if (this.pages >= this.mostPages) throw new RangeError(`more than ${this.mostPages} pages of memory would have content`);
     const page = this.pages++;
-    if (this.pages * PAGE_WORDS > this.words.length) this.words = longer(this.words, this.mostWords);
+    if (this.pages * PAGE_WORDS > this.words.length) this.words = longer(this.words, this.mostPages * PAGE_WORDS);
     // Space of an earlier life (`restore`) is used again.
     this.words.fill(0, page * PAGE_WORDS, this.pages * PAGE_WORDS);
     if (this.pages * 4 > this.slots.length) this.widen();
@@ -209,11 +238,23 @@ export class Memory {
   }
 
   private widen(): void {
-    const wider = new Int32Array(this.slots.length * 2);
+    const wider = this.newSlots(this.slots.length * 2);
     this.shift--;
     for (let at = 0; at < this.slots.length; at += 2)
       if (this.slots[at + 1] !== 0) insert(wider, this.shift, this.slots[at]!, this.slots[at + 1]!);
     this.slots = wider;
+    this.tellSlots();
+  }
+
+  private newSlots(words: number): Int32Array {
+    return this.space?.indexRoom(words) ?? new Int32Array(words);
+  }
+
+  private tellSlots(): void {
+    if (!this.index) return;
+    this.index[layout.SLOTS_AT] = this.slots.byteOffset / 4;
+    this.index[layout.SLOTS_MASK] = this.slots.length - 1;
+    this.index[layout.SLOTS_SHIFT] = this.shift;
   }
 }
 
