@@ -1,5 +1,5 @@
 import { type UnitConfig, VtdUnit } from '../src/iommu/vtd/unit.ts';
-import { Memory } from '../src/memory/memory.ts';
+import { Memory, type MemoryOptions } from '../src/memory/memory.ts';
 
 /** 4-level and 5-level tables, nested, ATS, page requests, PASIDs of 20 bits; 46-bit host addresses. */
 export const CAP = 0x19d2008c22780e06n;
@@ -37,14 +37,16 @@ export const PASS_THROUGH = 4n;
 
 /** A unit with tables that let every request through, and ways to spoil them. */
 export class Machine {
-  readonly memory: Memory = new Memory([
-    { start: 0, end: 2 ** 30 },
-    { start: 3 * 2 ** 30, end: 4 * 2 ** 30 },
-  ]);
+  readonly memory: Memory;
   readonly unit: VtdUnit;
 
   /** @param pgtt undefined for legacy mode */
-  constructor(pgtt: bigint | undefined, config: Partial<UnitConfig> = {}) {
+  constructor(pgtt: bigint | undefined, { linear, ...config }: Partial<UnitConfig> & MemoryOptions = {}) {
+    const ranges = [
+      { start: 0, end: 2 ** 30 },
+      { start: 3 * 2 ** 30, end: 4 * 2 ** 30 },
+    ];
+    this.memory = new Memory(ranges, linear && { linear });
     this.unit = new VtdUnit({ cap: CAP, ecap: ECAP, ver: 0x60, haw: 46, memory: this.memory, ...config });
     this.write(SS4, BigInt(SS3) | 3n);
     for (let gib = 0n; gib < 4n; gib++) this.write(SS3 + Number(gib) * 8, (gib << 30n) | 0x83n);

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { Memory } from '../../src/memory/memory.ts';
+import { Memory, type MemoryOptions } from '../../src/memory/memory.ts';
 import type { InterruptExpect } from './vtd-interrupts.ts';
 import type { AtsOp, DmaOp, RequestExpect } from './vtd-requests.ts';
 
@@ -93,8 +93,8 @@ export function* casesOf(file: string): Generator<VtdCase> {
 }
 
 /** Memory as a case has it at its beginning. */
-export function memoryOf({ mem }: VtdCase): Memory {
-  const memory = new Memory([...RAM, { start: SCRATCH, end: SCRATCH + 0x100000 }]);
+export function memoryOf({ mem }: VtdCase, options: MemoryOptions = {}): Memory {
+  const memory = new Memory([...RAM, { start: SCRATCH, end: SCRATCH + 0x100000 }], options);
   for (const [at, ...words] of mem) writeWords(memory, at, words);
   return memory;
 }

@@ -99,25 +99,36 @@ export function shownInterrupt({ r, remapped, index, message, vector, pid, reaso
   return [r, remapped, index, went, vector, hex(pid), hex(reason)].join();
 }
 
+/** Large enough to hold all that a case asks for, and to be dropped in no time. */
+const SOME_CACHES = { ...CACHE_SIZES, firstStage: 256, secondStage: 256 };
+
+/** Cases write to few pages. */
+const LITTLE = { pages: 2 ** 8, room: 2 ** 18 };
+
 /** A unit with the memory of a case, to which the operations of the case are done. */
 export class Driver {
   readonly memory: Memory;
   readonly unit: VtdUnit;
+  private readonly kernel: boolean;
   /** Messages that the unit sent itself since somebody looked. */
   readonly messages: string[] = [];
   /** Told of every 64-bit word that a device is about to write. */
   beforeWrite: (address: bigint) => void = () => {};
 
-  /** @param deviations whether the unit deviates where QEMU does */
-  constructor(one: VtdCase, cached: boolean, deviations: boolean) {
-    this.memory = memoryOf(one);
+  /**
+   * @param deviations whether the unit deviates where QEMU does
+   * @param kernel     whether a kernel may answer: then nobody hears what is read for requests to memory
+   */
+  constructor(one: VtdCase, cached: boolean, deviations: boolean, kernel: boolean) {
+    this.kernel = kernel;
+    this.memory = memoryOf(one, kernel ? { linear: LITTLE } : {});
     this.unit = new VtdUnit({
       cap: BigInt(one.cap),
       ecap: BigInt(one.ecap),
       ver: Number(one.ver ?? 0x10),
       haw: one.haw ?? one.aw,
       memory: this.memory,
-      caches: cached ? CACHE_SIZES : NO_CACHES,
+      caches: cached ? SOME_CACHES : NO_CACHES,
       deviations: { gatedPasidFields: deviations, unsnoopedFlags: deviations },
       send: (lo, hi, data) => this.messages.push(`${hex(joined(lo, hi))}:${hex(data >>> 0)}`),
     });
@@ -125,7 +136,7 @@ export class Driver {
 
   /** A request to memory or for a translation. */
   request(op: DmaOp | AtsOp | MsiOp): RequestAnswer {
-    const reads = this.listen();
+    const reads = this.kernel ? [] : this.listen();
     const pieces: RequestAnswer['pieces'] = [];
     const data: (Uint8Array | undefined)[] = [];
     const bytes = bytesOf(op);

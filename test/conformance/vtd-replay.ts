@@ -88,11 +88,17 @@ export class Replay {
    * @param truth      for a unit with caches: the run without
    * @param entries    that other runs read
    */
-  constructor(one: VtdCase, deviations: boolean, truth?: Replay, entries: Iterable<bigint> = truth?.entries ?? []) {
+  constructor(
+    one: VtdCase,
+    deviations: boolean,
+    truth?: Replay,
+    entries: Iterable<bigint> = truth?.entries ?? [],
+    kernel = false,
+  ) {
     this.one = one;
     this.entries = new Set(entries);
     this.truth = truth;
-    this.driver = new Driver(one, truth !== undefined, deviations);
+    this.driver = new Driver(one, truth !== undefined, deviations, kernel);
     ({ unit: this.unit, memory: this.memory } = this.driver);
     this.software = memoryOf(one);
     const quirks = new Set(one.quirks);

@@ -1,3 +1,7 @@
+import type { Memory } from '../../memory/memory.ts';
+import * as layout from './kernel/layout.ts';
+import { tell } from './kernel/space.ts';
+
 /** Types of translation, as PGTT has them. Legacy mode has the second and the last. */
 export const FIRST_STAGE = 1;
 export const SECOND_STAGE = 2;
@@ -22,7 +26,7 @@ export class AddressSpace {
   SRE = 0;
   PGSNP = 0;
 
-  /** Whether a request that only asks for rights goes where the second stage leads, with nothing else to look at. */
+  /** Whether nothing but page tables judges requests that only ask for rights, and none has a flag to set but in the first stage. */
   usual = 0;
 
   /** Root of the second stage, its levels (0 for none), and the bits of an upper half that are beyond its width. */
@@ -61,20 +65,24 @@ export class AddressSpace {
   since = -1;
 }
 
-/** A power of two. */
-const SPACES = 64;
-
 /**
  * Address spaces that are decoded, by requester and PASID. Each is made of entries that the context cache and the PASID cache
  * hold, and is forgotten with any change of these: it is no cache of its own, and no part of a snapshot.
  */
 export class AddressSpaces {
-  private readonly spaces: readonly AddressSpace[] = Array.from({ length: SPACES }, () => new AddressSpace());
+  private readonly spaces: readonly AddressSpace[] = Array.from({ length: layout.SPACES }, () => new AddressSpace());
   private changes = 0;
+  /** What a kernel knows of each, as in layout.ts; undefined where there is none. */
+  readonly words: Int32Array | undefined;
+
+  /** @param memory that a kernel reads */
+  constructor(memory?: Memory) {
+    this.words = memory?.room(layout.SPACES << layout.SPACE_STRIDE_BITS);
+  }
 
   /** The place of an address space, whatever is there. @param pasid of the request, -1 for none */
   place(sid: number, pasid: number): AddressSpace {
-    return this.spaces[(sid ^ (sid >>> 8) ^ pasid) & (SPACES - 1)]!;
+    return this.spaces[indexOf(sid, pasid)]!;
   }
 
   /** Whether that place has this address space. @param mode how the tables of requesters were read */
@@ -84,6 +92,7 @@ export class AddressSpaces {
 
   /** Holds nothing there, so that it can be written to. */
   release(space: AddressSpace): void {
+    if (this.words && space.sid >= 0) this.words[wordsOf(space) + layout.SPACE_TYPE] = 0;
     space.sid = -1;
   }
 
@@ -93,9 +102,19 @@ export class AddressSpaces {
     space.requestPasid = pasid;
     space.mode = mode;
     space.since = this.changes;
+    if (this.words) tell(this.words, wordsOf(space), space);
   }
 
   forget(): void {
     this.changes++;
+    this.words?.fill(0);
   }
+}
+
+function indexOf(sid: number, pasid: number): number {
+  return (sid ^ (sid >>> 8) ^ pasid) & (layout.SPACES - 1);
+}
+
+function wordsOf({ sid, requestPasid }: AddressSpace): number {
+  return indexOf(sid, requestPasid) << layout.SPACE_STRIDE_BITS;
 }

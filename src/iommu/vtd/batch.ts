@@ -1,14 +1,5 @@
-/** Columns of `Batch.words`, each as long as the capacity. */
-export const SID = 0;
-export const PASID = 1;
-export const LO = 2;
-export const HI = 3;
-export const ACCESS = 4;
-export const CONDITION = 5;
-export const OUT_LO = 6;
-export const OUT_HI = 7;
-export const INFO = 8;
-const COLUMNS = 9;
+import type { Memory } from '../../memory/memory.ts';
+import * as layout from './kernel/layout.ts';
 
 /**
  * Memory requests that are translated together, and their answers: what a request and its answer have is in the same place of
@@ -33,19 +24,23 @@ export class Batch {
   readonly outHi: Int32Array;
   readonly info: Int32Array;
 
-  /** @throws RangeError when the capacity is no length of an array */
-  constructor(capacity: number) {
+  /**
+   * @param memory of the unit that translates them: in a linear one they take room, where a kernel reads them
+   * @throws RangeError when the capacity is no length of an array
+   */
+  constructor(capacity: number, memory?: Memory) {
     this.capacity = capacity;
-    this.words = new Int32Array(COLUMNS * capacity);
+    const words = layout.BATCH_COLUMNS * capacity;
+    this.words = memory?.room(words) ?? new Int32Array(words);
     const column = (number: number): Int32Array => this.words.subarray(number * capacity, (number + 1) * capacity);
-    this.sid = column(SID);
-    this.lo = column(LO);
-    this.hi = column(HI);
-    this.access = column(ACCESS);
-    this.pasid = column(PASID).fill(-1);
-    this.condition = column(CONDITION);
-    this.outLo = column(OUT_LO);
-    this.outHi = column(OUT_HI);
-    this.info = column(INFO);
+    this.sid = column(layout.BATCH_SID);
+    this.lo = column(layout.BATCH_LO);
+    this.hi = column(layout.BATCH_HI);
+    this.access = column(layout.BATCH_ACCESS);
+    this.pasid = column(layout.BATCH_PASID).fill(-1);
+    this.condition = column(layout.BATCH_CONDITION);
+    this.outLo = column(layout.BATCH_OUT_LO);
+    this.outHi = column(layout.BATCH_OUT_HI);
+    this.info = column(layout.BATCH_INFO);
   }
 }

@@ -1,3 +1,5 @@
+import type { Memory } from '../../memory/memory.ts';
+
 /** One array of entries that are found by a hash of their tags. The first word of an entry is 0 when it is not in use. */
 export class CacheTable {
   /** How many entries it holds: a power of two, or 0 for a unit without this cache. */
@@ -8,11 +10,13 @@ export class CacheTable {
   readonly mask: number;
   protected readonly stride: number;
 
-  constructor(size: number, stride: number) {
+  /** @param memory beside whose pages the entries are to be, when it has room: kernels read them there */
+  constructor(size: number, stride: number, memory?: Memory) {
     this.size = size > 0 ? 1 << (31 - Math.clz32(size)) : 0;
     this.mask = Math.max(0, this.size - 1);
     this.stride = stride;
-    this.words = new Int32Array((this.mask + 1) * stride);
+    const words = (this.mask + 1) * stride;
+    this.words = memory?.room(words) ?? new Int32Array(words);
   }
 
   flush(): void {

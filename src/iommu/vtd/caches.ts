@@ -1,3 +1,4 @@
+import type { Memory } from '../../memory/memory.ts';
 import { AbsentEntries } from './absent-entries.ts';
 import { type AddressSpace, AddressSpaces, NESTED } from './address-space.ts';
 import type { CacheTable } from './cache-table.ts';
@@ -29,15 +30,15 @@ export interface CacheSizes {
 
 /**
  * Measured with `npm run bench vtd`. An IOTLB of 1,024 to 8,192 entries makes no difference to requests that miss; the rings of
- * 1,024 pages that a driver reuses want 2,048, where each page has one place. Second-stage entries for less than the memory
- * that is used double the cost of a random request: these reach 8 GiB of 4-KByte pages.
+ * 1,024 pages that a driver reuses want 2,048, where each page has one place. Entries that lead to tables for less than the
+ * memory that is used multiply the cost of a random request: these reach 64 GiB of 4-KByte pages, and take 1 MiB.
  */
 export const CACHE_SIZES: CacheSizes = {
   context: 256,
   pasid: 256,
   iotlb: 2048,
-  firstStage: 1024,
-  secondStage: 4096,
+  firstStage: 2 ** 15,
+  secondStage: 2 ** 15,
   hostPermission: 256,
   fault: 1024,
   interrupt: 256,
@@ -64,14 +65,16 @@ export class Caches {
   readonly fault: FaultCache;
   readonly absent: AbsentEntries;
   /** What was made of entries of the first two. */
-  readonly spaces: AddressSpaces = new AddressSpaces();
+  readonly spaces: AddressSpaces;
 
-  constructor(sizes: CacheSizes) {
+  /** @param memory beside whose pages the caches are to be that kernels read */
+  constructor(sizes: CacheSizes, memory?: Memory) {
+    this.spaces = new AddressSpaces(memory);
     this.context = new ContextCache(sizes.context);
     this.pasid = new PasidCache(sizes.pasid);
-    this.iotlb = new Iotlb(sizes.iotlb);
-    this.firstStage = new PagingStructureCache(sizes.firstStage);
-    this.secondStage = new PagingStructureCache(sizes.secondStage);
+    this.iotlb = new Iotlb(sizes.iotlb, memory);
+    this.firstStage = new PagingStructureCache(sizes.firstStage, memory);
+    this.secondStage = new PagingStructureCache(sizes.secondStage, memory);
     this.hostPermission = new HostPermissionCache(sizes.hostPermission);
     this.fault = new FaultCache(sizes.fault);
     this.absent = new AbsentEntries(sizes.fault / 4);

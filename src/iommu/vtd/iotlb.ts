@@ -1,76 +1,46 @@
+import type { Memory } from '../../memory/memory.ts';
 import { type AddressSpace, FIRST_STAGE, NESTED } from './address-space.ts';
-import type { Batch } from './batch.ts';
 import { CacheTable, inRange } from './cache-table.ts';
 import { DOMAIN, GLOBAL, PASID } from './granularity.ts';
-import * as request from './request.ts';
+import * as keys from './iotlb-keys.ts';
+import * as layout from './kernel/layout.ts';
+import type { Translation } from './request.ts';
 
-const { PRIV } = request;
 /** Bits of an access that an entry has to have; execution and zero length it never has. */
 const NEEDED = 0b10111;
 
-/** Words of an entry; the first is the page. */
-const KEY_HI = 1;
-const KEY_PASID = 2;
-const OUT_LO = 3;
-const OUT_HI = 4;
-const DID_PGTT = 5;
-const EFFECTIVE_PASID = 6;
-const STRIDE_BITS = 3;
-
-export { DID_PGTT, EFFECTIVE_PASID, KEY_HI, KEY_PASID, OUT_HI, OUT_LO };
+// What is imported is looked up and checked at each use; constants of the file are part of the code.
+const { DID_PGTT, EFFECTIVE_PASID, IOTLB_STRIDE_BITS: STRIDE_BITS, KEY_HI, KEY_PASID, OUT_HI, OUT_LO } = layout;
+const { belowPage, keyPasid, spaceHash } = keys;
 
 /**
  * Translations by requester, PASID and page. Larger pages are held as the 4-KByte pieces that were asked for, as §6.2.4.1
- * allows. A request with PASID has entries for each privilege; one without has its own, which know the PASID they stand for.
+ * allows. Requests without PASID have entries of their own, which know the PASID they stand for, and each privilege has.
  * Each page has one place: looking for the right one of several costs more than the walks it saves.
  */
 export class Iotlb extends CacheTable {
-  constructor(size: number) {
-    super(size, 1 << STRIDE_BITS);
+  constructor(size: number, memory?: Memory) {
+    super(size, 1 << STRIDE_BITS, memory);
   }
 
   /**
-   * Where in `words` the entry for a request is, or -1 when there is none that grants it.
+   * Whether there is an entry for a request that grants it, which then says where it goes.
    *
    * @param access as of a request: what it needs, and whether it is privileged
    * @param pasid  -1 for none
    */
-  find(sid: number, lo: number, hi: number, access: number, pasid: number): number {
+  answers(sid: number, lo: number, hi: number, access: number, pasid: number, out: Translation): boolean {
     const { words } = this;
-    const at = this.slot(sid, lo, hi, pasid);
+    const key = keyPasid(sid, pasid);
+    const at = this.slot(key, lo, hi);
+    const word = words[at | OUT_LO]!;
     const other =
-      (words[at]! ^ this.pageKey(sid, lo, access, pasid)) |
-      (words[at + KEY_HI]! ^ hi) |
-      (words[at + KEY_PASID]! ^ this.spaceKey(sid, pasid));
-    return (other | (~words[at + OUT_LO]! & access & NEEDED)) === 0 ? at : -1;
-  }
-
-  /** Where a request goes whose entry was found. */
-  give(at: number, lo: number, out: request.Translation): void {
-    const word = this.words[at + OUT_LO]!;
+      (words[at]! ^ ((lo & ~0xfff) | belowPage(sid, access))) | (words[at | KEY_HI]! ^ hi) | (words[at | KEY_PASID]! ^ key);
+    if ((other | (~word & access & NEEDED)) !== 0) return false;
     out.lo = (word & ~0xfff) | (lo & 0xfff);
-    out.hi = this.words[at + OUT_HI]!;
+    out.hi = words[at | OUT_HI]!;
     out.info = word & 0xfff;
-  }
-
-  /**
-   * Answers requests of a batch, from one on, for as long as there are entries for them.
-   * @returns the first that has none
-   */
-  answer(batch: Batch, from: number): number {
-    const { words } = this;
-    const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
-    let i = from;
-    for (; i < length; i++) {
-      const at = this.find(sid[i]!, lo[i]!, hi[i]!, access[i]!, pasid[i]!);
-      if (at < 0) break;
-      const word = words[at + OUT_LO]!;
-      condition[i] = 0;
-      outLo[i] = (word & ~0xfff) | (lo[i]! & 0xfff);
-      outHi[i] = words[at + OUT_HI]!;
-      info[i] = word & 0xfff;
-    }
-    return i;
+    return true;
   }
 
   /**
@@ -91,10 +61,11 @@ export class Iotlb extends CacheTable {
   ): void {
     if (this.size === 0) return;
     const { words } = this;
-    const at = this.slot(sid, lo, hi, pasid);
-    words[at] = this.pageKey(sid, lo, access, pasid);
+    const key = keyPasid(sid, pasid);
+    const at = this.slot(key, lo, hi);
+    words[at] = (lo & ~0xfff) | belowPage(sid, access);
     words[at + KEY_HI] = hi;
-    words[at + KEY_PASID] = this.spaceKey(sid, pasid);
+    words[at + KEY_PASID] = key;
     words[at + OUT_LO] = outLo;
     words[at + OUT_HI] = outHi;
     words[at + DID_PGTT] = space.did | (space.type << 16);
@@ -124,31 +95,8 @@ export class Iotlb extends CacheTable {
     return inRange(this.words[at]!, this.words[at + KEY_HI]!, 12, lo, hi, am);
   }
 
-  /** The page, with bits 7:0 of the requester, whether there is a PASID and how privileged it is. Never 0. */
-  private pageKey(sid: number, lo: number, access: number, pasid: number): number {
-    return (lo & ~0xfff) | this.requesterKey(sid, access, pasid);
-  }
-
-  /** What a request's page key has below the page. */
-  requesterKey(sid: number, access: number, pasid: number): number {
-    return ((sid & 0xff) << 4) | (pasid < 0 ? 1 : 3 | ((access & PRIV) >>> 1));
-  }
-
-  spaceKey(sid: number, pasid: number): number {
-    return (pasid & 0xfffff) | ((sid >>> 8) << 20);
-  }
-
-  private slot(sid: number, lo: number, hi: number, pasid: number): number {
-    return this.slotOf(this.spaceHash(sid, pasid), lo, hi);
-  }
-
-  /** Each requester has its pages elsewhere: drivers hand out the same addresses. */
-  spaceHash(sid: number, pasid: number): number {
-    return Math.imul(sid ^ (pasid << 16) ^ (pasid >>> 16), 0x9e3779b1) >>> 16;
-  }
-
-  slotOf(spaceHash: number, lo: number, hi: number): number {
-    const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ spaceHash;
+  private slot(key: number, lo: number, hi: number): number {
+    const hash = (lo >>> 12) ^ (lo >>> 21) ^ hi ^ spaceHash(key);
     return (hash & this.mask) << STRIDE_BITS;
   }
 }

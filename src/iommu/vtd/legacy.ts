@@ -76,6 +76,7 @@ export class LegacyTables {
     space.deviceTlb = TT === deviceTlb ? 1 : 0;
     space.did = (word2 >>> 8) & 0xffff;
     space.pasid = 0;
+    space.PGSNP = 0;
     space.ssLo = word0 & ~0xfff;
     space.ssHi = words[at + 1]!;
     space.ssLevels = AW + 2;

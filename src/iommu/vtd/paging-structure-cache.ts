@@ -1,22 +1,18 @@
 import type { Memory } from '../../memory/memory.ts';
 import { CacheTable, inRange } from './cache-table.ts';
+import * as layout from './kernel/layout.ts';
 
-/** Words of an entry. The first has the address bits of its level, the number of its tables and the level. */
-const KEY_HI = 1;
-/** The table that the entry leads to, with the rights up to there in its low 12 bits. */
-const TABLE_LO = 2;
-const TABLE_HI = 3;
-/** Where that table is in `Memory.words`; -1 when it has no place of its own. */
-const TABLE_AT = 4;
-const STRIDE_BITS = 3;
+// What is imported is looked up and checked at each use; constants of the file are part of the code.
+const { KEY_HI, NUMBER_AT, STRUCTURE_STRIDE_BITS: STRIDE_BITS, TABLE_AT, TABLE_HI, TABLE_LO, TABLES_HASH } = layout;
 /** The bits of the first word that are the level. */
 const LEVEL = 7;
 
-export { KEY_HI, LEVEL, TABLE_AT, TABLE_HI, TABLE_LO };
+export { LEVEL, TABLE_AT, TABLE_HI, TABLE_LO };
 
-/** Where the first word has the number. */
-const NUMBER_AT = 3;
 const BELOW_ADDRESS = (1 << 21) - 1;
+const LEVELS = 5;
+/** Pages of 4 KiB, as a power of two, that share a table of level 1 and all above it. */
+const ONE_TABLE = 9;
 
 /** What a number stands for: the domain and 1, the PASID, the root, and the root of the second stage when it is nested. */
 const DID = 0;
@@ -41,8 +37,8 @@ export class PagingStructureCache extends CacheTable {
   /** The life of the memory (`Memory.generation`) that the places are of. */
   generation = -1;
 
-  constructor(size: number) {
-    super(size, 1 << STRIDE_BITS);
+  constructor(size: number, memory?: Memory) {
+    super(size, 1 << STRIDE_BITS, memory);
     this.numbers = new Int32Array(this.size === 0 ? 0 : NUMBERS * NUMBER_STRIDE);
   }
 
@@ -101,7 +97,7 @@ export class PagingStructureCache extends CacheTable {
     const { words } = this;
     const key = this.key(level, number, lo);
     const keyHi = this.keyHi(level, hi);
-    const at = this.slot(key, keyHi);
+    const at = this.slot(level, key, lo, hi);
     return words[at] === key && words[at + KEY_HI] === keyHi ? at : -1;
   }
 
@@ -125,7 +121,7 @@ export class PagingStructureCache extends CacheTable {
     const { words } = this;
     const key = this.key(level, number, lo);
     const keyHi = this.keyHi(level, hi);
-    const at = this.slot(key, keyHi);
+    const at = this.slot(level, key, lo, hi);
     const tableAt = placeOf(memory, tableLo, tableHi);
     words[at] = key;
     words[at + KEY_HI] = keyHi;
@@ -150,63 +146,72 @@ export class PagingStructureCache extends CacheTable {
   }
 
   invalidateDomain(did: number): void {
-    this.drop((at) => this.didAt(at) === did);
+    this.dropNumbers(this.numbersOf(did));
   }
 
   invalidatePasid(did: number, pasid: number): void {
-    this.drop((at) => this.didAt(at) === did && this.pasidAt(at) === pasid);
+    this.dropNumbers(this.numbersOf(did, pasid));
   }
 
   /** Entries that translate an address of the range. @param pasid 0 in the second stage */
   invalidateRange(did: number, pasid: number, lo: number, hi: number, am: number): void {
     const { words } = this;
-    this.drop(
-      (at) =>
-        this.didAt(at) === did &&
-        this.pasidAt(at) === pasid &&
-        inRange(words[at]!, words[at + KEY_HI]!, 3 + 9 * (words[at]! & LEVEL), lo, hi, am),
-    );
+    const numbers = this.numbersOf(did, pasid);
+    if (am > ONE_TABLE) {
+      const isInRange = (at: number): boolean =>
+        inRange(words[at]!, words[at + KEY_HI]!, 3 + 9 * (words[at]! & LEVEL), lo, hi, am);
+      return this.dropNumbers(numbers, isInRange);
+    }
+    for (const number of numbers)
+      for (let level = 2; level <= LEVELS; level++) {
+        const at = this.find(level, number, lo, hi);
+        if (at >= 0) words[at] = 0;
+      }
   }
 
-  private didAt(at: number): number {
-    return this.numbers[this.numberAt(at) + DID]! - 1;
+  /** Drops entries of numbers, or those among them for which `gone` holds. Most often there are none, and nothing to look through. */
+  private dropNumbers(numbers: readonly number[], gone: (at: number) => boolean = () => true): void {
+    if (numbers.length > 0) this.drop((at) => numbers.includes(this.numberOf(at)) && gone(at));
   }
 
-  private pasidAt(at: number): number {
-    return this.numbers[this.numberAt(at) + PASID]!;
+  /** The numbers of a domain, or of one PASID in it. */
+  private numbersOf(did: number, pasid?: number): number[] {
+    const { numbers } = this;
+    const found: number[] = [];
+    for (let at = 0; at < numbers.length; at += NUMBER_STRIDE)
+      if (numbers[at + DID] === did + 1 && (pasid === undefined || numbers[at + PASID] === pasid)) found.push(at / NUMBER_STRIDE);
+    return found;
   }
 
-  private numberAt(at: number): number {
-    return ((this.words[at]! & BELOW_ADDRESS) >>> NUMBER_AT) * NUMBER_STRIDE;
+  private numberOf(at: number): number {
+    return (this.words[at]! & BELOW_ADDRESS) >>> NUMBER_AT;
   }
 
   /** Bits 31:21 of the address as far as they count at a level, the number and the level. Never 0. */
   private key(level: number, number: number, lo: number): number {
     const address = level === 2 ? lo & (-1 << 21) : level === 3 ? lo & (-1 << 30) : 0;
-    return address | (number << NUMBER_AT) | level;
+    return address | tablesKey(level, number);
   }
 
   private keyHi(level: number, hi: number): number {
     return level <= 3 ? hi : level === 4 ? hi & (-1 << 7) : hi & (-1 << 16);
   }
 
-  /** What the first word of an entry that leads to a page's table has below the address. */
-  pageTableKey(number: number): number {
-    return (number << NUMBER_AT) | 2;
-  }
-
-  private slot(key: number, keyHi: number): number {
-    return this.slotOf(this.tablesHash(key), key, keyHi);
-  }
-
-  tablesHash(key: number): number {
-    return Math.imul(key & BELOW_ADDRESS, 0x9e5);
-  }
-
-  slotOf(tablesHash: number, key: number, keyHi: number): number {
-    const hash = (key >>> 21) ^ (keyHi << 11) ^ (keyHi >>> 5) ^ tablesHash;
+  private slot(level: number, key: number, lo: number, hi: number): number {
+    const table = level === 2 ? (lo >>> 21) | (hi << 11) : level === 3 ? (lo >>> 30) | (hi << 2) : hi >>> (level === 4 ? 7 : 16);
+    const hash = table ^ (table >>> 16) ^ tablesHash(key);
     return (hash & this.mask) << STRIDE_BITS;
   }
+}
+
+/** What the first word of an entry has below the address. */
+export function tablesKey(level: number, number: number): number {
+  return (number << NUMBER_AT) | level;
+}
+
+/** The part that this has in the hash of an entry's tags. */
+export function tablesHash(key: number): number {
+  return Math.imul(key & BELOW_ADDRESS, TABLES_HASH);
 }
 
 /** Where a table is in `Memory.words` for as long as `Memory.generation` stays; -1 when it has no place of its own. */

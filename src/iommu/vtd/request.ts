@@ -20,12 +20,33 @@ export const ALL: number = READ | WRITE;
 export const SNOOP = 1 << 8;
 export const LEVEL_AT = 9;
 
-/** Where a request goes that was not refused. */
+/** Where a request goes that was not refused: three words, which a kernel may write. */
 export class Translation {
-  lo = 0;
-  hi = 0;
+  private readonly words: Int32Array;
+
+  constructor(words: Int32Array = new Int32Array(3)) {
+    this.words = words;
+  }
+
+  get lo(): number {
+    return this.words[0]!;
+  }
+  set lo(lo: number) {
+    this.words[0] = lo;
+  }
+  get hi(): number {
+    return this.words[1]!;
+  }
+  set hi(hi: number) {
+    this.words[1] = hi;
+  }
   /** Rights, snoop and level of the page. */
-  info = 0;
+  get info(): number {
+    return this.words[2]!;
+  }
+  set info(info: number) {
+    this.words[2] = info;
+  }
 
   /** The page that both addresses share: 1 is 4 KiB, 2 is 2 MiB, 3 is 1 GiB. */
   get level(): number {

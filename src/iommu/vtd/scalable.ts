@@ -306,8 +306,14 @@ export class ScalableTables {
     space.hptHi = words[hptAt + 1]!;
     space.HPTSZ = words[hptAt]! & 3;
     space.HPTDID = words[hptAt + 2]! & 0xffff;
-    space.usual = type === SECOND_STAGE && !can.CM && !space.SSADE && (space.SRE || !space.RID_PRIV) ? 1 : 0;
+    space.usual = this.isUsual(space, pasid) ? 1 : 0;
     this.caches.number(space);
+  }
+
+  /** With CM = 1 faults are held as well. Pages of a supervisor have rules of their own: §3.6.1. */
+  private isUsual({ type, SSADE, RID_PRIV }: AddressSpace, pasid: number): boolean {
+    const { CM, beyondPss } = this.can;
+    return type !== PASS_THROUGH && !CM && !SSADE && !RID_PRIV && (pasid & beyondPss) === 0;
   }
 }
 

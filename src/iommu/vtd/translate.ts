@@ -9,10 +9,10 @@ import { DOMAIN, PAGE } from './granularity.ts';
 import { HostPermissions } from './host-permission.ts';
 import { inInterruptRange, overlapsInterruptRange } from './interrupt-range.ts';
 import type { Iotlb } from './iotlb.ts';
+import { Kernel } from './kernel/kernel.ts';
 import { LegacyTables } from './legacy.ts';
 import { ALL, EXEC, LEVEL_AT, NO_WRITE, needs, PRIV, READ, SNOOP, Translation, WRITE, ZERO_LENGTH } from './request.ts';
 import { ScalableTables } from './scalable.ts';
-import { ShortWay } from './short-way.ts';
 import { type Active, LEGACY, SCALABLE } from './state.ts';
 import { PageWalk, RW, type Trail, US } from './walk.ts';
 
@@ -69,7 +69,7 @@ const LARGEST = 3;
  */
 export class Translator {
   /** Where the last request goes that 0 was returned for. */
-  readonly out: Translation = new Translation();
+  readonly out: Translation;
   /** Whether an entry with FPD was met: 0, or not. */
   fpd = 0;
   private readonly can: Abilities;
@@ -81,7 +81,9 @@ export class Translator {
   private readonly walk: PageWalk;
   private readonly secondStage: SecondStage;
   private readonly permissions: HostPermissions;
-  private readonly shortWay: ShortWay;
+  /** Answers the usual requests, where there is one; not while somebody follows what is read. */
+  private kernel: Kernel | undefined;
+  private readonly ownKernel: Kernel | undefined;
 
   constructor(memory: Memory, can: Abilities, active: Active, caches: Caches) {
     this.can = can;
@@ -93,7 +95,9 @@ export class Translator {
     this.walk = new PageWalk(memory, can, caches);
     this.secondStage = new SecondStage(this.walk, memory, can, caches);
     this.permissions = new HostPermissions(memory, can, caches.hostPermission);
-    this.shortWay = new ShortWay(memory, can, active, caches, this.walk, this.out);
+    this.ownKernel = Kernel.over(memory, can, active, caches);
+    this.kernel = this.ownKernel;
+    this.out = new Translation(this.ownKernel?.answered);
   }
 
   set trail(trail: Trail | undefined) {
@@ -101,6 +105,7 @@ export class Translator {
     this.scalableTables.trail = trail;
     this.walk.trail = trail;
     this.permissions.trail = trail;
+    this.kernel = trail === undefined ? this.ownKernel : undefined;
   }
 
   get trail(): Trail | undefined {
@@ -116,25 +121,24 @@ export class Translator {
    */
   untranslated(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     if (this.active.TES === 0) return this.judge(sid, lo, hi, access, pasid);
-    const at = this.iotlb.find(sid, lo, hi, access, pasid);
-    if (at < 0) return this.missed(sid, lo, hi, access, pasid);
-    this.iotlb.give(at, lo, this.out);
-    return 0;
+    const { iotlb, out } = this;
+    if (iotlb.size !== 0 && iotlb.answers(sid, lo, hi, access, pasid, out)) return 0;
+    return this.missed(sid, lo, hi, access, pasid);
   }
 
   /** The same for a request that the IOTLB has nothing for, while translation is on. */
   private missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
-    const space = this.shortWay.passes(sid, lo, hi, access, pasid);
-    if (space === undefined) return this.judge(sid, lo, hi, access, pasid);
-    const { iotlb, out } = this;
-    if (iotlb.size !== 0) iotlb.put(sid, lo, hi, access, pasid, (out.lo & ~0xfff) | out.info, out.hi, space);
-    return 0;
+    const { kernel } = this;
+    if (kernel !== undefined) {
+      if (kernel.passes(sid, lo, hi, access, pasid)) return 0;
+      kernel.settle();
+    }
+    return this.judge(sid, lo, hi, access, pasid);
   }
 
   /** Requests of a batch, from one on. @returns the first that is to be looked at by itself */
   answer(batch: Batch, from: number): number {
-    const next = this.shortWay.answer(batch, from);
-    return this.iotlb.size === 0 ? next : this.iotlb.answer(batch, next);
+    return this.kernel === undefined ? from : this.kernel.answer(batch, from);
   }
 
   private judge(sid: number, lo: number, hi: number, access: number, pasid: number): number {

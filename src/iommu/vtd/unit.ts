@@ -70,6 +70,7 @@ export class VtdUnit implements RegisterUnit {
   /** Whether the last request that was refused was reported as a fault. */
   reported = false;
   private readonly translator: Translator;
+  private readonly regions: RegisterState['regions'];
   private readonly remapper: InterruptRemapper;
 
   /** @throws RangeError when CAP, ECAP and the address width make no unit */
@@ -80,11 +81,13 @@ export class VtdUnit implements RegisterUnit {
     this.can = abilitiesOf({ cap, ecap, ver, haw, deviations });
     this.map = mapRegisters(cap, ecap, ver, haw);
     this.registers = newRegisterState(this.map);
+    this.regions = this.registers.regions;
     this.active = newActive();
     this.interruptRules = newInterruptRules(cap, ecap, haw);
     const sizes = { ...CACHE_SIZES, ...config.caches };
     const { CM, HPTS } = this.can;
-    this.caches = new Caches({ ...sizes, fault: CM ? sizes.fault : 0, hostPermission: HPTS ? sizes.hostPermission : 0 });
+    const own = { ...sizes, fault: CM ? sizes.fault : 0, hostPermission: HPTS ? sizes.hostPermission : 0 };
+    this.caches = new Caches(own, memory);
     this.interruptEntries = new InterruptEntryCache(sizes.interrupt);
     this.devices = devices;
     this.translator = new Translator(memory, this.can, this.active, this.caches);
@@ -116,7 +119,7 @@ export class VtdUnit implements RegisterUnit {
     const { translator, out } = this;
     const number = translator.untranslated(sid, lo, hi, access, pasid);
     if (number !== 0) return this.refused(number, UNTRANSLATED, sid, lo, hi, access, pasid);
-    return this.registers.regions.on === 0 ? 0 : this.kept(out.lo, out.hi);
+    return this.regions.on === 0 ? 0 : this.kept(out.lo, out.hi);
   }
 
   /**
@@ -125,6 +128,7 @@ export class VtdUnit implements RegisterUnit {
   translateMany(batch: Batch): void {
     const { out, active, registers, translator } = this;
     const { length, sid, lo, hi, access, pasid, condition, outLo, outHi, info } = batch;
+    condition.fill(0, 0, length);
     for (let i = 0; ; i++) {
       // Whoever gets the interrupt of a fault may write registers.
       for (let next = i; active.TES === 1 && registers.regions.on === 0 && i < length; next = i) {
