@@ -7,9 +7,9 @@ const PROGRAM = fileURLToPath(import.meta.url);
 const LIMIT = 14;
 
 if (process.argv[1] === PROGRAM) {
-  const { Memory } = await import('../dist/src/memory/memory.js');
+  const { LINEAR, Memory } = await import('../dist/src/memory/memory.js');
   const { BUILT, buildTables } = await import('./vtd-tables.mjs');
-  const empty = () => new Memory([{ start: 0, end: BUILT.memoryBytes }]);
+  const empty = () => new Memory([{ start: 0, end: BUILT.memoryBytes }], { linear: LINEAR });
   // The compiler comes into memory as it is first used: that shall be before.
   buildTables(empty(), 2 ** 12);
   const memory = empty();
@@ -24,18 +24,17 @@ if (process.argv[1] === PROGRAM) {
 /**
  * Prints how resident memory grows by page while the first 4 GiB are mapped, and all of it once 64 GiB are mapped in both stages.
  *
- * @param c what `cReference` returned
+ * @param c the same of the C programs, by name; undefined without them
  * @returns whether the growth is within its limit
  */
 export function vtdMemory(c) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${PROGRAM} ended with ${status}: ${stderr}`);
   const { bytes, mib } = JSON.parse(stdout);
-  const [pool, flat] = typeof c === 'string' ? [] : [c.pool, c.flat];
   const good = bytes <= LIMIT;
-  const beside = (of) => (pool ? `, in C ${of(pool)} (pool) and ${of(flat)} (flat)` : '');
+  const beside = (of) => (c ? `, in C ${of(c.pool)} (pool) and ${of(c.flat)} (flat)` : '');
   const over = good ? '' : '  over the limit';
-  console.log(`bytes by mapped page: ${bytes.toFixed(2)}, limit ${LIMIT}${beside((its) => its.bytes_per_mapped_page_4g)}${over}`);
-  console.log(`MiB with tables of 64 GiB, both stages: ${mib.toFixed(0)}${beside((its) => its.rss_mb)}`);
+  console.log(`bytes by mapped page: ${bytes.toFixed(2)}, limit ${LIMIT}${beside((its) => its.bytes)}${over}`);
+  console.log(`MiB with tables of 64 GiB, both stages: ${mib.toFixed(0)}${beside((its) => its.mib)}`);
   return good;
 }
