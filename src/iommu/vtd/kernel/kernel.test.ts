@@ -54,7 +54,7 @@ const anyChange = fc.oneof(
   fc.record({ do: fc.constant('ss'), page: fc.nat(7), to: fc.constantFrom(...SS_LEAVES) }),
   fc.record({ do: fc.constant('table'), page: fc.constantFrom(m.FS2, m.FS1), to: fc.constantFrom(0n, 1n, 2n, 3n) }),
   fc.record({ do: fc.constant('fs'), page: fc.nat(7), to: fc.constantFrom(...FS_FLAGS) }),
-  fc.record({ do: fc.constant('flip'), page: fc.nat(12), to: fc.constant(0n) }),
+  fc.record({ do: fc.constant('flip'), page: fc.nat(14), to: fc.constant(0n) }),
   fc.record({ do: fc.constant('invalidate'), page: fc.nat(6), to: fc.constant(0n) }),
   fc.record({ do: fc.constant('restore'), page: fc.constant(0), to: fc.constant(0n) }),
 );
@@ -115,7 +115,8 @@ function change(machine: m.Machine, what: typeof anyChange extends fc.Arbitrary<
   else if (what.do === 'fs') machine.write(m.FS1 + page * 8, BigInt(page << 12) | to);
   else if (what.do === 'restore') machine.memory.restore(machine.memory.snapshot());
   else if (what.do === 'flip') {
-    // W, A, U and an ignored bit of tables; FPD, RID_PRIV; SSADE, PGSNP, SRE, EAFE; the place of the second stage's last table; another width.
+    // W, A, U and an ignored bit of tables; FPD, RID_PRIV; SSADE, PGSNP, SRE, EAFE; the place of the second
+    // stage's last table; reserved bits of large pages.
     const flips: readonly [number, bigint][] = [
       [SS2, 2n],
       [m.SS3, 1n],
@@ -130,6 +131,8 @@ function change(machine: m.Machine, what: typeof anyChange extends fc.Arbitrary<
       [SS2, 0x1000n],
       [m.FS2 + 16, 0x800n],
       [m.FS3, 0x800n],
+      [m.FS2 + 24, 0x2000n],
+      [SS2 + 8, 0x2000n],
     ];
     machine.flip(...flips[page]!);
   } else if (page === 0) caches.invalidateContextCache(GLOBAL, 0, 0, 0);
