@@ -16,7 +16,7 @@ const SCALABLE = 1n << 10n;
 
 const M = 1e6;
 /** Of all workloads, in which each is measured right after it was in C; the least time of each counts. */
-const ROUNDS = 2;
+const ROUNDS = 3;
 const PROGRAMS = ['pool', 'flat'];
 /**
  * As in the C programs. `iotlb` false: every request walks. `ring`: pages in order. `limit`: the most that the ratio to `pool` may
