@@ -78,6 +78,20 @@ test('second-stage pages and legacy ones go by address', () => {
   }
 });
 
+test('what is held of a table tells of the entries above it after these are forgotten', () => {
+  const cut = (invalidated: number) => {
+    const changed = new Changed(FIRST_STAGE, FS4, 0n).after(6n | (3n << 4n) | (1n << 16n), page(invalidated));
+    changed.history.now = 3;
+    changed.history.changes(BigInt(FS1), true);
+    changed.machine.write(FS1, BigInt(OTHER) | 0x67n);
+    changed.history.now = 4;
+    return changed;
+  };
+  assert.ok(cut(0x40000000).may(OTHER), 'in another GiB');
+  assert.ok(cut(IOVA ^ 0x800000).may(OTHER), 'in a table beside');
+  assert.ok(!cut(IOVA ^ 0x1000).may(OTHER), 'in the same table');
+});
+
 test('a table that is held leads to the pages that are in it now', () => {
   // The entry above the table is cleared, and the page in it changes.
   const cut = () => {

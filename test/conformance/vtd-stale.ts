@@ -120,6 +120,9 @@ function coversEntry(of: Invalidation, tags: Tags, kind: string): boolean {
   }
 }
 
+/** Of entries of level 2 and 3: they are of a page. */
+const PS = 0x80n;
+
 /** Words of 64 bits in an entry of each kind. */
 const WORDS: Readonly<Record<string, number>> = { root: 2, ctx: 4, pasid: 8, irte: 2 };
 
@@ -258,7 +261,9 @@ export class History {
         // What met a fault is not held, and pages are held as translations.
         const last = read === reads.length - 1 && (!held || /^[fs]s/.test(kind));
         const same = reads[read]?.[0] === kind && reads[read][1] === at;
-        return same && !last && !this.forgotten(since, until, (of) => coversEntry(of, tags, kind));
+        if (!same || last) return false;
+        const below = this.below(reads, read, since, (place) => stale.get(place)?.since ?? until);
+        return [kind, ...below].some((each) => !this.forgotten(since, until, (of) => coversEntry(of, tags, each)));
       });
       if (possible && accepts({ shown, held, last: reads.at(-1)?.[0], tags })) return true;
       for (const [read, [kind, at]] of reads.entries()) {
@@ -270,6 +275,31 @@ export class History {
       return false;
     };
     return explore(new Map(), 0);
+  }
+
+  /**
+   * Kinds of entries below one of a page table, on the same way, which have led to a table ever since. §6.2.5: what is held of
+   * them has the rights of all above, so an entry may still tell through them when it is forgotten itself.
+   *
+   * @param takenAt how each was read: as before which operation
+   */
+  private below(reads: readonly [string, bigint][], read: number, since: number, takenAt: (read: number) => number): string[] {
+    const stage = reads[read]![0].slice(0, 2);
+    const found: string[] = [];
+    if (stage !== 'fs' && stage !== 'ss') return found;
+    let above = Number(reads[read]![0].at(-1));
+    for (let next = read + 1; next < reads.length; next++) {
+      const [kind, at] = reads[next]!;
+      // Between entries of the first stage are the second-stage walks of their tables.
+      if (stage === 'fs' && kind.startsWith('ss')) continue;
+      const level = Number(kind.at(-1));
+      const word = this.wordBefore(at, takenAt(next));
+      const isTable = level > 3 || (level > 1 && (word & PS) === 0n);
+      if (!kind.startsWith(stage) || level >= above || !isTable || word !== this.wordBefore(at, since)) break;
+      found.push(kind);
+      above = level;
+    }
+    return found;
   }
 
   private wordBefore(address: bigint, time: number): bigint {
