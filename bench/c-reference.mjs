@@ -55,7 +55,7 @@ class CProgram {
     this.text = '';
     this.child = spawn(path, [], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.printed = this.child.stdout[Symbol.asyncIterator]();
-    this.ended = once(this.child, 'close');
+    this.ended = once(this.child, 'exit');
     this.ended.catch(() => {});
   }
 
@@ -77,5 +77,7 @@ class CProgram {
   async end() {
     this.child.kill('SIGKILL');
     await this.ended;
+    // Nobody reads the rest.
+    this.child.stdout.destroy();
   }
 }
