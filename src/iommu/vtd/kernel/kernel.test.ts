@@ -17,6 +17,7 @@ const SSIRWS = 1n << 57n;
 /** Without it, SNP is reserved. */
 const SC = 1n << 7n;
 const LINEAR = { pages: 64, room: 2 ** 16 };
+const OTHERS = 12;
 
 /** Level 2 and 1 of the second stage for the first GiB. The last might be a page of 2 MiB. */
 const SS2 = 0x60000;
@@ -88,6 +89,8 @@ function machineOf({ mode, iotlb, structures, protect, ...shape }: Shape, linear
   // With SSIRWE the rights of pages are the other way round in R and W, so that it matters which count.
   const both = (entry: bigint): bigint => (ioRights ? entry | ((entry & 1n) << 62n) | ((entry & 2n) << 60n) : entry);
   const all = 3n | (ioRights ? 3n << 61n : 0n);
+  // Other pages, so that tables are not always in the first place where they are looked for.
+  for (let page = 0; page < OTHERS; page++) machine.write(0x5000000 + page * 0x7000, 1n);
   machine.write(m.ROOT + 32, BigInt(m.CONTEXT) | 1n);
   if (ioRights) machine.program(BigInt(m.ROOT) | (1n << 10n) | (1n << 7n));
   machine.write(m.SS4, BigInt(m.SS3) | all);
