@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { READ, WRITE } from '../../src/iommu/vtd/translate.ts';
 import { VtdUnit } from '../../src/iommu/vtd/unit.ts';
-import { Memory } from '../../src/memory/memory.ts';
+import { LINEAR, Memory, type MemoryOptions } from '../../src/memory/memory.ts';
 import { type ConformanceSet, partOf, Tally } from './set.ts';
 import { hex, highHalf, joined, lowHalf, readWord, writeWords } from './vtd-cases.ts';
 import { askInterrupt, FRCD_REG, FSTS_REG } from './vtd-driver.ts';
@@ -56,14 +56,14 @@ const FLAGS = 0x60n;
 const WAIT_WITH_FENCE = ['0x45', '0x0', '0x0', '0x0'];
 
 /** A unit as the kernel found it, over the memory that it left. @throws Error when its log does not tell what unit that was */
-export function unitOf({ dmar, memBytes, pages }: Capture): VtdUnit {
+export function unitOf({ dmar, memBytes, pages }: Capture, options: MemoryOptions = {}): VtdUnit {
   const log = dmar.join('\n');
   const found = /ver (\d+):(\d+) cap ([0-9a-f]+) ecap ([0-9a-f]+)/.exec(log);
   const width = /Host address width (\d+)/.exec(log);
   if (!found || !width) throw new Error('the capture does not tell the capabilities of the unit');
   const [, major, minor, cap, ecap] = found;
   const highest = Math.max(...pages.map(([at]) => Number(at) + 4096));
-  const memory = new Memory([{ start: 0, end: Math.max(memBytes, highest) }]);
+  const memory = new Memory([{ start: 0, end: Math.max(memBytes, highest) }], options);
   for (const [at, words] of pages)
     for (const [index, word] of words) writeWords(memory, `0x${(BigInt(at) + BigInt(index) * 8n).toString(16)}`, [word]);
   const ver = Number(major) * 16 + Number(minor);
@@ -119,9 +119,19 @@ function same(what: string, ours: string, theirs: string): string | undefined {
   return ours === theirs ? undefined : `${what} is ${ours}, not ${theirs}`;
 }
 
-/** Judges one capture: the queue as it moves, registers at the end, then every translation and interrupt. */
+/**
+ * Judges one capture: the queue as it moves, registers at the end, then every translation and interrupt. With a kernel all comes
+ * out the same; what does not is counted on top.
+ */
 export function judgeCapture(capture: Capture, name: string, tally: Tally): void {
-  const unit = unitOf(capture);
+  judgeUnit(unitOf(capture), capture, name, tally);
+  const fast = new Tally();
+  judgeUnit(unitOf(capture, { linear: LINEAR }), capture, `${name} with a kernel`, fast);
+  const known = new Set(tally.disagreements);
+  for (const each of fast.disagreements) if (!known.has(each.replace(' with a kernel', ''))) tally.add(each, 'without it agrees');
+}
+
+function judgeUnit(unit: VtdUnit, capture: Capture, name: string, tally: Tally): void {
   replay(unit, capture, name, tally);
   const registers = { rtaddr: RTADDR_REG, irta: IRTA_REG, iqa: IQA_REG } as const;
   for (const [field, offset] of Object.entries(registers))
