@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { root } from '../scripts/prepare.mjs';
 
 const SOURCES = join(root, '../shared/bench/c');
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /**
  * Builds the programs in a folder of their own.
@@ -17,6 +18,14 @@ const SOURCES = join(root, '../shared/bench/c');
 export async function withCPrograms(names, use) {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-c-'));
   const started = [];
+  // However this ends: a program that is stopped would hear of nothing.
+  const clear = () => {
+    for (const { child } of started) child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const leave = () => process.exit(1);
+  process.once('exit', clear);
+  for (const signal of SIGNALS) process.once(signal, leave);
   try {
     const failed = build(folder, names);
     if (failed !== undefined) {
@@ -29,8 +38,9 @@ export async function withCPrograms(names, use) {
       return program;
     });
   } finally {
-    await Promise.all(started.map((program) => program.end()));
-    rmSync(folder, { recursive: true, force: true });
+    clear();
+    process.off('exit', clear);
+    for (const signal of SIGNALS) process.off(signal, leave);
   }
 }
 

@@ -21,6 +21,7 @@ const MOST_BYTES = 2 ** 32;
 /** Pages that are worth trying with when more were refused. */
 const FEW_PAGES = 2 ** 14;
 
+/** A linear memory: pages, then room that is given out and never comes back. */
 export class LinearSpace {
   readonly memory: LinearMemory;
   /** How many pages may have content. */
