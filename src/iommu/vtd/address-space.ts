@@ -1,4 +1,5 @@
 import type { Memory } from '../../memory/memory.ts';
+import { keyPasid, spaceHash } from './iotlb-keys.ts';
 import * as layout from './kernel/layout.ts';
 import { tell } from './kernel/space.ts';
 
@@ -61,13 +62,12 @@ export class AddressSpace {
   /** What the address space was found by, and when. */
   sid = -1;
   requestPasid = -1;
-  mode = 0;
   since = -1;
 }
 
 /**
  * Address spaces that are decoded, by requester and PASID. Each is made of entries that the context cache and the PASID cache
- * hold, and is forgotten with any change of these: it is no cache of its own, and no part of a snapshot.
+ * hold, and is forgotten with any change of these or of RTADDR_REG: it is no cache of its own, and no part of a snapshot.
  */
 export class AddressSpaces {
   private readonly spaces: readonly AddressSpace[] = Array.from({ length: layout.SPACES }, () => new AddressSpace());
@@ -85,9 +85,9 @@ export class AddressSpaces {
     return this.spaces[indexOf(sid, pasid)]!;
   }
 
-  /** Whether that place has this address space. @param mode how the tables of requesters were read */
-  has(space: AddressSpace, sid: number, pasid: number, mode: number): boolean {
-    return space.sid === sid && space.requestPasid === pasid && space.mode === mode && space.since === this.changes;
+  /** Whether that place has this address space. */
+  has(space: AddressSpace, sid: number, pasid: number): boolean {
+    return space.sid === sid && space.requestPasid === pasid && space.since === this.changes;
   }
 
   /** Holds nothing there, so that it can be written to. */
@@ -97,10 +97,9 @@ export class AddressSpaces {
   }
 
   /** Holds what was decoded there. */
-  hold(space: AddressSpace, sid: number, pasid: number, mode: number): void {
+  hold(space: AddressSpace, sid: number, pasid: number): void {
     space.sid = sid;
     space.requestPasid = pasid;
-    space.mode = mode;
     space.since = this.changes;
     if (this.words) tell(this.words, wordsOf(space), space);
   }
@@ -112,7 +111,7 @@ export class AddressSpaces {
 }
 
 function indexOf(sid: number, pasid: number): number {
-  return (sid ^ (sid >>> 8) ^ pasid) & (layout.SPACES - 1);
+  return spaceHash(keyPasid(sid, pasid)) & (layout.SPACES - 1);
 }
 
 function wordsOf({ sid, requestPasid }: AddressSpace): number {

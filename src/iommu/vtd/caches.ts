@@ -107,6 +107,11 @@ export class Caches {
     return cache.number(did, pasid, lo, hi, underLo, underHi);
   }
 
+  /** Forgets what was made of entries, as RTADDR_REG may say otherwise how they are read. */
+  forgetSpaces(): void {
+    this.spaces.forget();
+  }
+
   /** Drops everything. */
   flush(): void {
     for (const each of this.all()) each.flush();

@@ -1,8 +1,10 @@
+import * as layout from './kernel/layout.ts';
 import * as request from './request.ts';
 
 // By what the IOTLB knows a requester, with its PASID.
 
 const { PRIV } = request;
+const { KEY_HASH } = layout;
 
 /** What a key has below the page: bits 7:0 of the requester, how privileged the request is, and that there is an entry. */
 export function belowPage(sid: number, access: number): number {
@@ -16,5 +18,5 @@ export function keyPasid(sid: number, pasid: number): number {
 
 /** Each requester has its pages elsewhere: drivers hand out the same addresses. @param key as of `keyPasid` */
 export function spaceHash(key: number): number {
-  return Math.imul(key, 0x9e3779b1) >>> 16;
+  return Math.imul(key, KEY_HASH) >>> 16;
 }

@@ -60,7 +60,7 @@ export class LegacyTables {
     }
     spaces.release(space);
     this.decode(space, words, at);
-    if (context.find(sid, LEGACY) >= 0) spaces.hold(space, sid, -1, LEGACY);
+    if (context.find(sid, LEGACY) >= 0) spaces.hold(space, sid, -1);
     return 0;
   }
 

@@ -121,6 +121,7 @@ function globalCommand(unit: RegisterUnit): void {
   const changed = command ^ words[GSTS]!;
   if (command & SRTP) {
     latchRootTable(active, words[RTADDR]!, words[RTADDR + 1]! & ~can.beyondHaw, can.SSIRWS);
+    unit.caches.forgetSpaces();
     words[GSTS]! |= RTPS;
     if (can.ESRTPS) dropDmaCaches(unit);
   }

@@ -65,6 +65,7 @@ test('a million random accesses leave a unit in a state that can be, and none of
     ...recordingUnit({ ecap }),
     devices,
     caches: {
+      forgetSpaces: () => {},
       invalidateContextCache: invalidated,
       invalidatePasidCache: invalidated,
       invalidateIotlb: invalidated,

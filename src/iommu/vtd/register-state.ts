@@ -41,6 +41,8 @@ export interface RegisterState {
 
 /** The translation caches of a unit, as invalidations reach them. Granularities are those of the descriptors' G. */
 export interface Invalidations {
+  /** Forgets what was made of entries: how these are read has changed. */
+  forgetSpaces(): void;
   /** `fm` is 0 to 3, as Table 21 has it. */
   invalidateContextCache(granularity: number, did: number, sid: number, fm: number): void;
   invalidatePasidCache(granularity: number, did: number, pasid: number): void;

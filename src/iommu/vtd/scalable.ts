@@ -105,8 +105,7 @@ export class ScalableTables {
     const missing = can.CM ? this.addressSpaceOrHeld(space, sid, effective) : this.addressSpace(space, sid, effective);
     if (missing !== 0) return missing;
     space.FPD = this.FPD;
-    if (context.find(sid, SCALABLE) >= 0 && pasids.find(sid, effective) >= 0)
-      spaces.hold(space, sid, pasid, SCALABLE | (this.active.SSIRWE << 2));
+    if (context.find(sid, SCALABLE) >= 0 && pasids.find(sid, effective) >= 0) spaces.hold(space, sid, pasid);
     return 0;
   }
 

@@ -95,7 +95,7 @@ export class Translator {
     this.walk = new PageWalk(memory, can, caches);
     this.secondStage = new SecondStage(this.walk, memory, can, caches);
     this.permissions = new HostPermissions(memory, can, caches.hostPermission);
-    this.ownKernel = Kernel.over(memory, can, active, caches);
+    this.ownKernel = Kernel.over(memory, can, caches);
     this.kernel = this.ownKernel;
     this.out = new Translation(this.ownKernel?.answered);
   }
@@ -121,19 +121,12 @@ export class Translator {
    */
   untranslated(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     if (this.active.TES === 0) return this.judge(sid, lo, hi, access, pasid);
-    const { iotlb, out } = this;
-    if (iotlb.size !== 0 && iotlb.answers(sid, lo, hi, access, pasid, out)) return 0;
-    return this.missed(sid, lo, hi, access, pasid);
-  }
-
-  /** The same for a request that the IOTLB has nothing for, while translation is on. */
-  private missed(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     const { kernel } = this;
     if (kernel !== undefined) {
       if (kernel.passes(sid, lo, hi, access, pasid)) return 0;
       kernel.settle();
     }
-    return this.judge(sid, lo, hi, access, pasid);
+    return this.iotlb.answers(sid, lo, hi, access, pasid, this.out) ? 0 : this.judge(sid, lo, hi, access, pasid);
   }
 
   /** Requests of a batch, from one on. @returns the first that is to be looked at by itself */
@@ -226,7 +219,7 @@ export class Translator {
     const { can, walk } = this;
     const { spaces } = this.caches;
     const space = spaces.place(sid, -1);
-    if (!spaces.has(space, sid, -1, LEGACY)) {
+    if (!spaces.has(space, sid, -1)) {
       const fault = this.legacyTables.resolve(space, sid);
       this.fpd = this.legacyTables.FPD;
       if (fault !== 0) return fault;
@@ -288,7 +281,7 @@ export class Translator {
     const { can, walk, scalableTables } = this;
     const { spaces } = this.caches;
     const space = spaces.place(sid, pasid);
-    if (kind === UNTRANSLATED && spaces.has(space, sid, pasid, SCALABLE | (this.active.SSIRWE << 2))) this.fpd = space.FPD;
+    if (kind === UNTRANSLATED && spaces.has(space, sid, pasid)) this.fpd = space.FPD;
     else {
       const fault = scalableTables.resolve(space, kind, sid, pasid);
       this.fpd = scalableTables.FPD;

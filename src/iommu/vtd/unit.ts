@@ -111,7 +111,7 @@ export class VtdUnit implements RegisterUnit {
    *
    * @param sid    requester-id
    * @param access READ, WRITE, and what else holds of it
-   * @param pasid  -1 for none
+   * @param pasid  -1 for none, otherwise of 20 bits
    * @returns 0 when it goes to `out`; BLOCKED; or the number of the condition that refused it, which is reported unless an
    *   FPD silences it
    */

@@ -3,14 +3,13 @@ import { compile, webAssembly } from '../../../memory/web-assembly.ts';
 import type { Abilities } from '../abilities.ts';
 import type { Batch } from '../batch.ts';
 import type { Caches } from '../caches.ts';
-import type { Active } from '../state.ts';
 import { CODE } from './code.ts';
 import * as layout from './layout.ts';
 
 /** What assembly/index.ts exports. Places are in words of `Memory.words`. */
 interface Exports {
-  readonly translate: (unit: number, mode: number, sid: number, lo: number, hi: number, access: number, pasid: number) => number;
-  readonly translateMany: (unit: number, mode: number, batch: number, capacity: number, from: number, length: number) => number;
+  readonly translate: (unit: number, sid: number, lo: number, hi: number, ask: number) => number;
+  readonly translateMany: (unit: number, batch: number, capacity: number, from: number, length: number) => number;
 }
 
 let compiled: object | undefined;
@@ -35,7 +34,6 @@ export class Kernel {
   /** The words of a `Translation`: where the last request goes that it let through. */
   readonly answered: Int32Array;
   private readonly memory: Memory;
-  private readonly active: Active;
   private readonly caches: Caches;
   private readonly setup: Int32Array;
   private readonly unit: number;
@@ -43,18 +41,17 @@ export class Kernel {
   private readonly translateMany: Exports['translateMany'];
 
   /** @returns undefined when memory and caches are not where WebAssembly can read them */
-  static over(memory: Memory, can: Abilities, active: Active, caches: Caches): Kernel | undefined {
+  static over(memory: Memory, can: Abilities, caches: Caches): Kernel | undefined {
     const { linear } = memory;
     if (linear === undefined) return undefined;
     const setup = memory.room(layout.SETUP_WORDS);
     const shared = [setup, caches.spaces.words, caches.iotlb.words, caches.firstStage.words, caches.secondStage.words];
     if (setup === undefined || shared.some((words) => words?.buffer !== linear.buffer)) return undefined;
-    return new Kernel(memory, can, active, caches, setup);
+    return new Kernel(memory, can, caches, setup);
   }
 
-  private constructor(memory: Memory, can: Abilities, active: Active, caches: Caches, setup: Int32Array) {
+  private constructor(memory: Memory, can: Abilities, caches: Caches, setup: Int32Array) {
     this.memory = memory;
-    this.active = active;
     this.caches = caches;
     this.setup = setup;
     this.unit = wordOf(setup);
@@ -63,7 +60,8 @@ export class Kernel {
     setup[layout.SETUP_MEMORY] = wordOf(memory.index!);
     setup[layout.SETUP_SPACES] = wordOf(spaces.words!);
     setup[layout.SETUP_IOTLB] = wordOf(iotlb.words);
-    setup[layout.SETUP_IOTLB_MASK] = iotlb.size - 1;
+    setup[layout.SETUP_IOTLB_MASK] = iotlb.mask;
+    setup[layout.SETUP_HAS_IOTLB] = iotlb.size === 0 ? 0 : 1;
     setup[layout.SETUP_SS] = wordOf(secondStage.words);
     setup[layout.SETUP_SS_MASK] = secondStage.mask;
     setup[layout.SETUP_FS] = wordOf(firstStage.words);
@@ -79,17 +77,18 @@ export class Kernel {
     this.translateMany = exports.translateMany;
   }
 
-  /** @returns whether a request that the IOTLB has nothing for goes to `answered`; otherwise it is to be looked at by the model */
+  /**
+   * @param pasid -1 for none, otherwise of 20 bits
+   * @returns whether a request goes to `answered`; otherwise it is to be looked at by the model
+   */
   passes(sid: number, lo: number, hi: number, access: number, pasid: number): boolean {
-    const { active } = this;
-    return this.translate(this.unit, active.TTM | (active.SSIRWE << 2), sid, lo, hi, access, pasid) !== 0;
+    return this.translate(this.unit, sid, lo, hi, access | (pasid << 8)) !== 0;
   }
 
   /** Requests of a batch, from one on. @returns the first that is to be looked at by itself */
   answer({ words, capacity, length }: Batch, from: number): number {
     if (words.buffer !== this.setup.buffer) return from;
-    const mode = this.active.TTM | (this.active.SSIRWE << 2);
-    return this.translateMany(this.unit, mode, wordOf(words), capacity, from, length);
+    return this.translateMany(this.unit, wordOf(words), capacity, from, length);
   }
 
   /** Finds the places of tables anew when the memory lives another life. To be called when a request was left to the model. */

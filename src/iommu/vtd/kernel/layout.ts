@@ -24,6 +24,8 @@ export const KEY_PASID = 4;
 export const DID_PGTT = 5;
 export const EFFECTIVE_PASID = 6;
 export const IOTLB_STRIDE_BITS = 3;
+/** Multiplied with what an entry has at `KEY_PASID`. */
+export const KEY_HASH = -1640531535;
 
 // ---- an entry of a paging-structure cache; the first word has the address bits of its level, the number of its tables and the
 // level, the second (`KEY_HI` as well) the upper half
@@ -42,40 +44,33 @@ export const TABLES_HASH = 0x9e5;
 // ---- an address space, as the kernel knows it
 
 export const SPACES = 64;
-export const SPACE_SID = 0;
-export const SPACE_PASID = 1;
-export const SPACE_MODE = 2;
+/** Of its entries in the IOTLB: what they share, in the same order, then what is below the page. */
+export const SPACE_KEY_PASID = 0;
+export const SPACE_DID_PGTT = 1;
+export const SPACE_EFFECTIVE_PASID = 2;
+export const SPACE_BELOW_PAGE = 4;
 /** A type of translation; 0 when the kernel may not walk it. */
-export const SPACE_TYPE = 3;
-/** Of its entries in the IOTLB: what they share, in the same order, then what is below the page, and part of the hash. */
-export const SPACE_KEY_PASID = 4;
-export const SPACE_DID_PGTT = 5;
-export const SPACE_EFFECTIVE_PASID = 6;
-export const SPACE_BELOW_PAGE = 8;
-export const SPACE_HASH = 9;
-/** Of the second stage: what the first word of an entry that leads to a table of level 1 has below the address, and its part of
- * the hash; bits of an upper half that are beyond its width, and that are reserved in an entry. */
-export const SPACE_SS_KEY = 10;
-export const SPACE_SS_HASH = 11;
-export const SPACE_SS_BEYOND = 12;
-export const SPACE_SS_RESERVED_HI = 13;
-/** 1 when IR and IW count in place of R and W. */
-export const SPACE_SSIRWE = 14;
+export const SPACE_TYPE = 5;
 /** `SNOOP` when every page is to be snooped. */
-export const SPACE_SNOOP = 15;
-/** Of the first stage the same two; how far an upper half is shifted to be the sign alone; flags of every entry that is used. */
-export const SPACE_FS_KEY = 16;
-export const SPACE_FS_HASH = 17;
-export const SPACE_FS_SIGN = 18;
-export const SPACE_FS_FLAGS = 19;
-export const SPACE_STRIDE_BITS = 5;
+export const SPACE_SNOOP = 6;
+/** Of the second stage: what the first word of an entry that leads to a table of level 1 has below the address, and its part of
+ * the hash. */
+export const SPACE_SS_KEY = 7;
+export const SPACE_SS_HASH = 8;
+/** As 64 bits: those of an entry that are reserved in its upper half. */
+export const SPACE_SS_RESERVED = 10;
+/** Of the first stage the same two; flags of every entry that is used. */
+export const SPACE_FS_KEY = 12;
+export const SPACE_FS_HASH = 13;
+export const SPACE_FS_FLAGS = 14;
+export const SPACE_STRIDE_BITS = 4;
 
 // ---- what a kernel is set up with: places are in words
 
 export const SETUP_MEMORY = 0;
 export const SETUP_SPACES = 1;
 export const SETUP_IOTLB = 2;
-/** One less than its entries; -1 when it has none. */
+/** One less than its places, of which there is one when it has no entries. */
 export const SETUP_IOTLB_MASK = 3;
 export const SETUP_SS = 4;
 export const SETUP_SS_MASK = 5;
@@ -90,10 +85,12 @@ export const SETUP_FS_TABLE = 20;
 export const SETUP_ADDRESS_RESERVED = 24;
 /** The life of the memory that tables have their places in, as far as the paging-structure caches know. */
 export const SETUP_GENERATION = 25;
+/** 1 when the IOTLB has entries. */
+export const SETUP_HAS_IOTLB = 26;
 /** The answer to a single request: address, as two halves, and `info`. */
-export const SETUP_ANSWER = 26;
+export const SETUP_ANSWER = 28;
 /** What the first stage leads to, of requests that are read ahead: low halves, then upper halves. */
-export const SETUP_GUESTS = 29;
+export const SETUP_GUESTS = 32;
 /** How many requests of a batch are read ahead. */
 export const AHEAD = 32;
-export const SETUP_WORDS = 93;
+export const SETUP_WORDS = 96;

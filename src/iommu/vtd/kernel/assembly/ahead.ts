@@ -1,6 +1,6 @@
 import * as the from '../layout';
 import { bytes } from './memory';
-import { upperOf } from './page';
+import { FRAME, upperOf } from './page';
 import { ABOVE_TABLE, tableSlotOf } from './structures';
 import { NESTED, offsetOf, SECOND_STAGE } from './walk';
 
@@ -20,7 +20,7 @@ export function readAhead(unit: usize, space: usize, los: usize, his: usize, siz
   for (let i: usize = 0; i < size; i += 4) {
     const page = readPage(unit, the.SETUP_FS, key, hash, load<i32>(los + i), load<i32>(his + i));
     store<i32>(guests + i, <i32>page);
-    store<i32>(guests + i, upperOf(page), the.AHEAD * 4);
+    store<i32>(guests + i, upperOf(page & FRAME), the.AHEAD * 4);
   }
   if (type == NESTED) readSecondStage(unit, space, guests, guests + the.AHEAD * 4, size);
 }

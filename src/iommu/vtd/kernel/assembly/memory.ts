@@ -3,10 +3,10 @@ import * as the from '../layout';
 
 // What a unit was set up with, and where pages are: see memory.ts of the memory.
 
-/** Whether tables are where the paging-structure caches have them: see `Memory.generation`. */
+/** 0 when tables are where the paging-structure caches have them: see `Memory.generation`. */
 @inline
-export function isSettled(unit: usize): bool {
-  return load<i32>(unit, the.SETUP_GENERATION * 4) == load<i32>(at(unit, the.SETUP_MEMORY), ram.GENERATION * 4);
+export function isMoved(unit: usize): i32 {
+  return load<i32>(unit, the.SETUP_GENERATION * 4) ^ load<i32>(at(unit, the.SETUP_MEMORY), ram.GENERATION * 4);
 }
 
 /** Where something is that a unit was set up with. */

@@ -1,5 +1,6 @@
 import * as the from '../layout';
 import { at, place } from './memory';
+import { upperOf } from './page';
 
 // Paging-structure caches: see paging-structure-cache.ts.
 
@@ -22,7 +23,7 @@ export function nearestAbove(unit: usize, cache: i32, number: i32, lo: i32, hi: 
   return 0;
 }
 
-/** Holds an entry. @returns where its table is */
+/** Holds an entry that leads to the table in a frame. @returns where that is */
 export function put(
   unit: usize,
   cache: i32,
@@ -30,18 +31,16 @@ export function put(
   number: i32,
   lo: i32,
   hi: i32,
-  tableLo: i32,
-  tableHi: i32,
+  frame: u64,
   granted: i32,
 ): i32 {
-  const table = place(unit, tableLo, tableHi);
+  const table = place(unit, <i32>frame, upperOf(frame));
   const key = keyOf(level, number, lo);
   const keyHi = keyHiOf(level, hi);
   const held = slotOf(unit, cache, level, key, lo, hi);
   store<i32>(held, key);
   store<i32>(held, keyHi, the.KEY_HI * 4);
-  store<i32>(held, tableLo | granted, the.TABLE_LO * 4);
-  store<i32>(held, tableHi, the.TABLE_HI * 4);
+  store<u64>(held, frame | <u64>granted, the.TABLE_LO * 4);
   store<i32>(held, table, the.TABLE_AT * 4);
   return table;
 }

@@ -1,24 +1,10 @@
 import * as the from '../layout';
 import { bytes } from './memory';
-import {
-  ADDRESS_HI,
-  ALL,
-  CLEAN,
-  INFO_AT,
-  infoOf,
-  LEVEL_AT,
-  LEVELS,
-  NOWHERE,
-  pageOf,
-  READ,
-  SNOOP,
-  TABLE,
-  upperOf,
-  WRITE,
-} from './page';
+import { ADDRESS_HI, ALL, CLEAN, FRAME, LEVELS, NOWHERE, pageOf, READ, SNOOP, TABLE, upperOf, WRITE } from './page';
 import { ABOVE_TABLE, LEVEL, nearestAbove, put, tableSlotOf } from './structures';
 
-// Walks: VT-d 5.10 §3.6, §3.7, §3.8.
+// Walks: VT-d 5.10 §3.6, §3.7, §3.8. Whether an address is within the width of its tables, or canonical, is not looked at here:
+// they are all looked up among entries that are held, and for one that is not there are none.
 
 /** Bits of paging entries: VT-d 5.10 §9.7, §9.8. */
 const P: i32 = 1;
@@ -26,27 +12,37 @@ const RW: i32 = 1 << 1;
 const US: i32 = 1 << 2;
 const D: i32 = 1 << 6;
 const PS: i32 = 1 << 7;
+/** Shifted by this it is `SNOOP`. */
 const SNP: i32 = 1 << 11;
-const IR_AT: i32 = 29;
+const SNP_TO_SNOOP: i32 = 3;
 /** Of an entry that is held of the first stage: the second stage lets its table be written. */
 const WRITABLE: i32 = 1;
 
+/** Of an address that is in the interrupt address range, bits 63:20. §3.15 */
+const INTERRUPTS: i32 = 0xfee;
+
 /** Types of translation: see address-space.ts. */
+const NOT_HERE: i32 = 0;
 export const SECOND_STAGE: i32 = 2;
 export const NESTED: i32 = 3;
 
-/** Where a request goes. */
+/** The page that a request goes to. */
 @inline
 export function walk(unit: usize, space: usize, lo: i32, hi: i32, access: i32): u64 {
-  if (access & ~ALL || inInterruptRange(lo, hi)) return NOWHERE;
+  if (<u32>(access - 1) >= <u32>ALL) return NOWHERE;
+  if ((hi | ((lo >>> 20) ^ INTERRUPTS)) == 0) return NOWHERE;
   const type = load<i32>(space, the.SPACE_TYPE * 4);
   let page: u64;
-  if (type == SECOND_STAGE) page = hi & load<i32>(space, the.SPACE_SS_BEYOND * 4) ? NOWHERE : secondStage(unit, space, lo, hi);
+  if (type == SECOND_STAGE) page = secondStage(unit, space, lo, hi);
+  else if (type == NOT_HERE) return NOWHERE;
   else page = firstStage(unit, space, lo, hi, (access & WRITE) != 0, type == NESTED);
-  if (access & ~infoOf(page) || (infoOf(page) & ALL) == 0 || inInterruptRange(<i32>page, upperOf(page))) return NOWHERE;
-  return page | (<u64>load<i32>(space, the.SPACE_SNOOP * 4) << INFO_AT);
+  // NOWHERE has no rights.
+  if (access & ~(<i32>page)) return NOWHERE;
+  if (page >> 20 == <u64>INTERRUPTS) return NOWHERE;
+  return page | <u64>load<u32>(space, the.SPACE_SNOOP * 4);
 }
 
+/** @returns a page, which may be without rights, or NOWHERE */
 @inline
 function secondStage(unit: usize, space: usize, lo: i32, hi: i32): u64 {
   const key = (lo & ABOVE_TABLE) | load<i32>(space, the.SPACE_SS_KEY * 4);
@@ -57,14 +53,9 @@ function secondStage(unit: usize, space: usize, lo: i32, hi: i32): u64 {
   }
   const table = load<i32>(held, the.TABLE_AT * 4);
   if (table < 0) return NOWHERE;
-  const entry = bytes(table) + offsetOf(1, lo, hi);
-  const low = load<i32>(entry);
-  const high = load<i32>(entry, 4);
-  const own = secondStageRights(space, low, high);
-  const reservedHi = load<i32>(space, the.SPACE_SS_RESERVED_HI * 4);
-  if (own == 0 || (low & reserved(unit, the.SETUP_SS_PAGE, 1)) | (high & reservedHi)) return NOWHERE;
-  const info = (own & load<i32>(held, the.TABLE_LO * 4)) | (1 << LEVEL_AT) | (low & SNP ? SNOOP : 0);
-  return pageOf((low & ~0xfff) | (lo & 0xfff), high, info);
+  const entry = load<u64>(bytes(table) + offsetOf(1, lo, hi));
+  if (reservedOf(unit, space, the.SETUP_SS_PAGE, 1, entry) != 0) return NOWHERE;
+  return pageOf(entry, 1, lo, (<i32>entry & load<i32>(held, the.TABLE_LO * 4) & ALL) | snoopOf(entry));
 }
 
 /** When the entry is not held that leads to the table of a page of 4 KiB. @returns TABLE when it is now */
@@ -76,32 +67,31 @@ function secondStageFromAbove(unit: usize, space: usize, lo: i32, hi: i32): u64 
   let table = load<i32>(held, the.TABLE_AT * 4);
   for (let level = (load<i32>(held) & LEVEL) - 1; level > 1; level--) {
     if (table < 0) return NOWHERE;
-    const entry = bytes(table) + offsetOf(level, lo, hi);
-    const low = load<i32>(entry);
-    const high = load<i32>(entry, 4);
-    const own = secondStageRights(space, low, high);
-    if (own == 0 || high & load<i32>(space, the.SPACE_SS_RESERVED_HI * 4)) return NOWHERE;
+    const entry = load<u64>(bytes(table) + offsetOf(level, lo, hi));
+    const own = <i32>entry & ALL;
+    const isPage = (<i32>entry & PS) != 0;
+    if (own == 0) return NOWHERE;
+    if (reservedOf(unit, space, isPage ? the.SETUP_SS_PAGE : the.SETUP_SS_TABLE, level, entry) != 0) return NOWHERE;
     granted &= own;
-    if (low & PS) {
-      if (low & reserved(unit, the.SETUP_SS_PAGE, level)) return NOWHERE;
-      const mask = (1 << (3 + 9 * level)) - 1;
-      return pageOf((low & ~mask) | (lo & mask), high, granted | (level << LEVEL_AT) | (low & SNP ? SNOOP : 0));
-    }
-    if (low & reserved(unit, the.SETUP_SS_TABLE, level)) return NOWHERE;
-    table = put(unit, the.SETUP_SS, level, number, lo, hi, low & ~0xfff, high & ADDRESS_HI, granted);
+    if (isPage) return pageOf(entry, level, lo, granted | snoopOf(entry));
+    table = put(unit, the.SETUP_SS, level, number, lo, hi, entry & FRAME, granted);
   }
   return TABLE;
 }
 
+/** Bits that an entry has and should not. */
 @inline
-function secondStageRights(space: usize, low: i32, high: i32): i32 {
-  return (load<i32>(space, the.SPACE_SSIRWE * 4) ? high >>> IR_AT : low) & ALL;
+function reservedOf(unit: usize, space: usize, masks: i32, level: i32, entry: u64): u64 {
+  return entry & (<u64>(<u32>reserved(unit, masks, level)) | load<u64>(space, the.SPACE_SS_RESERVED * 4));
+}
+
+@inline
+function snoopOf(entry: u64): i32 {
+  return (<i32>entry & SNP) >> SNP_TO_SNOOP;
 }
 
 /** The first stage, and the second below it when it is nested. */
 function firstStage(unit: usize, space: usize, lo: i32, hi: i32, writes: bool, nested: bool): u64 {
-  const sign = hi >> load<i32>(space, the.SPACE_FS_SIGN * 4);
-  if (sign != 0 && sign != -1) return NOWHERE;
   const key = (lo & ABOVE_TABLE) | load<i32>(space, the.SPACE_FS_KEY * 4);
   const held = tableSlotOf(unit, the.SETUP_FS, lo, hi, load<i32>(space, the.SPACE_FS_HASH * 4));
   let page: u64 = TABLE;
@@ -111,16 +101,16 @@ function firstStage(unit: usize, space: usize, lo: i32, hi: i32, writes: bool, n
     const table = load<i32>(held, the.TABLE_AT * 4);
     if (table < 0) return NOWHERE;
     const entry = bytes(table) + offsetOf(1, lo, hi);
-    page = firstStagePage(unit, space, entry, 1, load<i32>(held, the.TABLE_LO * 4), lo, writes, nested);
+    page = firstStagePage(unit, space, entry, 1, load<i32>(held, the.TABLE_LO * 4), lo, writes);
   }
   if (page == NOWHERE || !nested) return page;
   const host = secondStage(unit, space, <i32>page, upperOf(page));
   if (host == NOWHERE) return NOWHERE;
   // The rights of both, the smaller page, and what the second stage says of snooping.
-  const own = <i32>(page >> INFO_AT);
-  const info = <i32>(host >> INFO_AT);
+  const own = <i32>page;
+  const info = <i32>host;
   const both = (own & info & ALL) | (min(own & LEVELS, info & LEVELS)) | (info & SNOOP) | (own & CLEAN);
-  return pageOf(<i32>host, upperOf(host), both);
+  return (host & FRAME) | <u64>both;
 }
 
 /** When the entry is not held that leads to the table of a page of 4 KiB. @returns TABLE when it is now */
@@ -134,20 +124,18 @@ function firstStageFromAbove(unit: usize, space: usize, lo: i32, hi: i32, writes
     if (table < 0) return NOWHERE;
     const entry = bytes(table) + offsetOf(level, lo, hi);
     const low = load<i32>(entry);
-    if (low & PS) return firstStagePage(unit, space, entry, level, granted, lo, writes, nested);
-    if (isRefused(unit, space, entry, reserved(unit, the.SETUP_FS_TABLE, level), nested)) return NOWHERE;
+    if (low & PS) return firstStagePage(unit, space, entry, level, granted, lo, writes);
+    if (isRefused(unit, space, entry, reserved(unit, the.SETUP_FS_TABLE, level))) return NOWHERE;
     granted &= low;
-    let tableLo = low & ~0xfff;
-    let tableHi = load<i32>(entry, 4) & ADDRESS_HI;
+    let frame = load<u64>(entry) & FRAME;
     let writable = WRITABLE;
     if (nested) {
-      const host = secondStage(unit, space, tableLo | <i32>offsetOf(level - 1, lo, hi), tableHi);
-      if ((infoOf(host) & READ) == 0) return NOWHERE;
-      writable = infoOf(host) & WRITE ? WRITABLE : 0;
-      tableLo = <i32>host & ~0xfff;
-      tableHi = upperOf(host);
+      const host = secondStage(unit, space, <i32>frame, upperOf(frame));
+      if ((<i32>host & READ) == 0) return NOWHERE;
+      writable = <i32>host & WRITE ? WRITABLE : 0;
+      frame = host & FRAME;
     }
-    table = put(unit, the.SETUP_FS, level, number, lo, hi, tableLo, tableHi, (granted & (RW | US)) | writable);
+    table = put(unit, the.SETUP_FS, level, number, lo, hi, frame, (granted & (RW | US)) | writable);
   }
   return TABLE;
 }
@@ -161,24 +149,20 @@ function firstStagePage(
   granted: i32,
   lo: i32,
   writes: bool,
-  nested: bool,
 ): u64 {
   const low = load<i32>(entry);
   const own = granted & low;
-  if ((own & US) == 0 || isRefused(unit, space, entry, reserved(unit, the.SETUP_FS_PAGE, level), nested)) return NOWHERE;
+  if ((own & US) == 0 || isRefused(unit, space, entry, reserved(unit, the.SETUP_FS_PAGE, level))) return NOWHERE;
   const isDirty = (low & D) != 0;
   if (writes && !isDirty) return NOWHERE;
-  const mask = (1 << (3 + 9 * level)) - 1;
-  const info = (own & RW ? ALL : READ) | (level << LEVEL_AT) | (isDirty ? 0 : CLEAN);
-  return pageOf((low & ~mask) | (lo & mask), load<i32>(entry, 4), info);
+  return pageOf(load<u64>(entry), level, lo, (own & RW ? ALL : READ) | (isDirty ? 0 : CLEAN));
 }
 
 /** Whether a first-stage entry is not present, not valid, or has a flag to set. */
 @inline
-function isRefused(unit: usize, space: usize, entry: usize, reservedLo: i32, nested: bool): bool {
+function isRefused(unit: usize, space: usize, entry: usize, reservedLo: i32): bool {
   const low = load<i32>(entry);
-  const beyond = nested ? load<i32>(space, the.SPACE_SS_BEYOND * 4) & ADDRESS_HI : 0;
-  const reservedHi = load<i32>(unit, the.SETUP_ADDRESS_RESERVED * 4) | beyond;
+  const reservedHi = load<i32>(unit, the.SETUP_ADDRESS_RESERVED * 4);
   const wanted = P | load<i32>(space, the.SPACE_FS_FLAGS * 4);
   return ((~low & wanted) | (low & reservedLo) | (load<i32>(entry, 4) & reservedHi)) != 0;
 }
@@ -194,9 +178,4 @@ function reserved(unit: usize, masks: i32, level: i32): i32 {
 export function offsetOf(level: i32, lo: i32, hi: i32): usize {
   if (level == 1) return (lo >>> 9) & 0xff8;
   return (level == 2 ? lo >>> 18 : (hi << 5) | (lo >>> 27)) & 0xff8;
-}
-
-@inline
-function inInterruptRange(lo: i32, hi: i32): bool {
-  return (hi | ((lo >>> 20) ^ 0xfee)) == 0;
 }
