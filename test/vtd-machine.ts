@@ -44,7 +44,7 @@ export class Machine {
   constructor(pgtt: bigint | undefined, { linear, ...config }: Partial<UnitConfig> & MemoryOptions = {}) {
     const ranges = [
       { start: 0, end: 2 ** 30 },
-      { start: 3 * 2 ** 30, end: 4 * 2 ** 30 },
+      { start: 3 * 2 ** 30, end: 4 * 2 ** 30 + 2 ** 20 },
     ];
     this.memory = new Memory(ranges, linear && { linear });
     this.unit = new VtdUnit({ cap: CAP, ecap: ECAP, ver: 0x60, haw: 46, memory: this.memory, ...config });
