@@ -4,7 +4,7 @@ import { type AddressSpace, AddressSpaces, NESTED } from './address-space.ts';
 import type { CacheTable } from './cache-table.ts';
 import { ContextCache, sidMaskOf } from './context-cache.ts';
 import { FaultCache } from './fault-cache.ts';
-import { DOMAIN, GLOBAL, PASID } from './granularity.ts';
+import { DOMAIN, GLOBAL, PAGE, PASID } from './granularity.ts';
 import { HostPermissionCache } from './host-permission-cache.ts';
 import { Iotlb } from './iotlb.ts';
 import { PagingStructureCache } from './paging-structure-cache.ts';
@@ -164,12 +164,23 @@ export class Caches {
    * @param granularity PASID or PAGE; the rest as of `invalidateIotlb`
    */
   invalidatePasidIotlb(granularity: number, did: number, pasid: number, lo: number, hi: number, am: number, ih: number): void {
-    this.iotlb.invalidatePasid(granularity, did, pasid, lo, hi, am);
     if (granularity === PASID) {
+      this.iotlb.invalidatePasid(granularity, did, pasid, lo, hi, am);
       this.firstStage.invalidatePasid(did, pasid);
       this.fault.invalidatePasidPages(did, pasid);
       this.absent.invalidatePasid(did, pasid);
-    } else if (!ih) this.firstStage.invalidateRange(did, pasid, lo, hi, am);
+      return;
+    }
+    // Tags end with bit 47 in tables of 4 levels and with bit 56 in those of 5 (Tables 18 and 19), and addresses are canonical.
+    const four = (hi << 16) >> 16;
+    const five = (hi << 7) >> 7;
+    this.invalidatePasidPages(did, pasid, lo, four, am, ih);
+    if (five !== four) this.invalidatePasidPages(did, pasid, lo, five, am, ih);
+  }
+
+  private invalidatePasidPages(did: number, pasid: number, lo: number, hi: number, am: number, ih: number): void {
+    this.iotlb.invalidatePasid(PAGE, did, pasid, lo, hi, am);
+    if (!ih) this.firstStage.invalidateRange(did, pasid, lo, hi, am);
   }
 
   /** HPT cache invalidation. VT-d 5.10 §6.5.2.7. @param ih 0 to 3: up to which level, less 1 */

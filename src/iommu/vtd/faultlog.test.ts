@@ -32,7 +32,7 @@ test('a record has every field of the request', () => {
     [0, 1, 2].map((index) => record(unit, index)),
     [
       { ...zero, FI: 0x456789abc, SID: 0xfe01, T2: 1, PRIV: 1, EXE: 1, PP: 1, FR: 0x71, PV: 0xabcde, AT: 2, T1: 1 },
-      { ...zero, FI: 0xffffffff00000, SID: 0x100, T2: 0, PRIV: 0, EXE: 0, PP: 0, FR: 6, PV: 0, AT: 1, T1: 1 },
+      { ...zero, FI: 0x1ffffff00000, SID: 0x100, T2: 0, PRIV: 0, EXE: 0, PP: 0, FR: 6, PV: 0, AT: 1, T1: 1 },
       { ...zero, FI: 0, SID: 0x101, T2: 1, PRIV: 0, EXE: 0, PP: 1, FR: 0x59, PV: 1, AT: 0, T1: 0 },
     ],
   );
@@ -114,6 +114,13 @@ test('the next record is the first one again when remapping of DMA and of interr
   assert.equal(unit.registers.nextFault, 1);
   writeWord(unit, 0x18, 0);
   assert.equal(unit.registers.nextFault, 0);
+});
+
+test('a command that turns nothing off leaves the next record where it is', () => {
+  const unit = recordingUnit();
+  fault(unit);
+  writeWord(unit, 0x18, 1 << 30);
+  assert.equal(unit.registers.nextFault, 1);
 });
 
 test('one event is sent until every condition is serviced', () => {

@@ -29,8 +29,7 @@ const T1_SHIFT = 30;
 /**
  * Records an address translation fault.
  *
- * @param lo    the address of the request; bits 11:0 are dropped. All others are kept: a first-stage address is canonical,
- *              and has bits from the largest AGAW on
+ * @param lo    the address of the request; bits 11:0 are dropped, and those from the largest AGAW on (§11.4.7.6)
  * @param type  one of `FAULT_TYPES`
  * @param AT    the address type of the request: 0 untranslated, 1 translation, 2 translated
  * @param PASID -1 for a request without one
@@ -55,7 +54,7 @@ export function recordFault(
     word2 |= PP | (flags << PRIV_SHIFT);
     word3 |= PASID << PV_SHIFT;
   }
-  record(unit, lo & ~0xfff, hi, word2, word3);
+  record(unit, lo & ~0xfff, hi & can.faultInfoHi, word2, word3);
 }
 
 /**

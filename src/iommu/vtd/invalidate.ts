@@ -51,14 +51,15 @@ export function iotlbCommand(unit: RegisterUnit): void {
   words[at] = (high & ~(IVT | IAIG)) | (done << IAIG_SHIFT);
 }
 
-function invalidateIotlb(unit: RegisterUnit, high: number): number {
+function invalidateIotlb(unit: RegisterUnit, command: number): number {
   const { can, IVA } = unit.map;
-  const asked = (high >>> IIRG_SHIFT) & 3;
-  const DID = high & can.domainMask;
+  const asked = (command >>> IIRG_SHIFT) & 3;
+  const DID = command & can.domainMask;
   const low = unit.registers.words[IVA]!;
   const AM = low & 0x3f;
   if (asked === ERROR || (asked === PAGE && can.PSI && AM > can.MAMV)) return ERROR;
   const done = asked === PAGE && !can.PSI ? DOMAIN : asked;
-  unit.caches.invalidateIotlb(done, DID, low & ~0xfff, unit.registers.words[IVA + 1]!, AM, (low >>> 6) & 1);
+  const high = unit.registers.words[IVA + 1]! & ~can.beyondMgaw;
+  unit.caches.invalidateIotlb(done, DID, low & ~0xfff, high, AM, (low >>> 6) & 1);
   return done;
 }

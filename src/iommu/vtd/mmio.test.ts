@@ -13,6 +13,7 @@ const QIE = 1 << 26;
 const IRE = 1 << 25;
 const SIRTP = 1 << 24;
 const CFI = 1 << 23;
+const MTS = 1n << 25n;
 
 const read = (unit: RecordingUnit, offset: number): number => readWord(unit, offset) >>> 0;
 const read64 = (unit: RecordingUnit, offset: number): bigint =>
@@ -67,6 +68,13 @@ test('what a unit cannot do is reserved: it reads 0 and keeps nothing', () => {
   assert.equal(read(bare, 0x44), 0, 'FEUADDR_REG belongs to EIM');
   write64(bare, 0x20, -1n);
   assert.equal(read64(bare, 0x20), 0xfffffffffffffc00n, 'SSIRWE belongs to SSIRWS');
+});
+
+test('MTRRs hold addresses of the host', () => {
+  const unit = recordingUnit({ ecap: ECAP | MTS, haw: 46 });
+  write64(unit, 0x180, -1n);
+  write64(unit, 0x188, -1n);
+  assert.deepEqual([read64(unit, 0x180), read64(unit, 0x188)], [0x3fff_ffff_f0ffn, 0x3fff_ffff_f800n]);
 });
 
 test('fault records and IOTLB registers may lie where a unit with more capabilities has others', () => {
@@ -185,6 +193,13 @@ test('registers invalidate in legacy mode, and say how far', () => {
   write64(unit, 0x500, 0x13n);
   write64(unit, 0x508, 0xb000_0000_0000_0000n);
   assert.equal(read64(unit, 0x508), 0x3000_0000_0000_0000n, 'a mask beyond MAMV');
+});
+
+test('bits of an address from the maximum guest address width on do not count', () => {
+  const unit = recordingUnit({ cap: (CAP & ~(0x3fn << 16n)) | (47n << 16n) });
+  write64(unit, 0x500, 0xfff1_2345_6000_5000n);
+  write64(unit, 0x508, 0xb000_0007_0000_0000n);
+  assert.deepEqual(unit.calls, [['invalidateIotlb', 3, 7, 0x60005000, 0x2345, 0, 0]]);
 });
 
 test('a unit without page-selective invalidation does a domain in its place, and says so', () => {

@@ -1,5 +1,5 @@
 import { dropPending, FECTL, IECTL, PECTL, sendPending } from './events.ts';
-import { FSTS, faultStatusCleared } from './faultlog.ts';
+import { FSTS, faultStatusCleared, IQE } from './faultlog.ts';
 import { ContextCacheInvalidate, HptCacheInvalidate, IotlbInvalidate, PasidCacheInvalidate } from './formats-queue.ts';
 import { CCMD, contextCommand, iotlbCommand } from './invalidate.ts';
 import { PRS } from './pages.ts';
@@ -49,17 +49,20 @@ export function readWord({ map, registers: { words } }: RegisterUnit, offset: nu
 /** Writes 32 bits. Offsets without a register, and those that are not a multiple of 4, ignore it. */
 export function writeWord(unit: RegisterUnit, offset: number, value: number): void {
   const at = offset / 4;
-  if (!store(unit, at, value)) return;
-  act(unit, at);
+  const before = unit.registers.words[at]!;
+  if (store(unit, at, value)) act(unit, at, before);
 }
 
 /** Writes 64 bits: both halves are there before either one acts, the low one first (§11.2). */
 export function writePair(unit: RegisterUnit, offset: number, lo: number, hi: number): void {
   const at = offset / 4;
+  const { words } = unit.registers;
+  const before = words[at]!;
+  const highBefore = words[at + 1]!;
   const low = store(unit, at, lo);
   const high = store(unit, at + 1, hi);
-  if (low) act(unit, at);
-  if (high) act(unit, at + 1);
+  if (low) act(unit, at, before);
+  if (high) act(unit, at + 1, highBefore);
 }
 
 /** Changes what software may change, and tells whether there is anything at that place. */
@@ -70,8 +73,8 @@ function store({ map, registers: { words } }: RegisterUnit, at: number, value: n
   return (writable | map.clearable[at]!) !== 0;
 }
 
-/** What a write to a word sets off. */
-function act(unit: RegisterUnit, at: number): void {
+/** What a write to a word sets off. @param before what the word was */
+function act(unit: RegisterUnit, at: number, before: number): void {
   const { words } = unit.registers;
   const { IVA, FRCD, records } = unit.map;
   // These two may lie where a unit with more capabilities has other registers.
@@ -84,7 +87,7 @@ function act(unit: RegisterUnit, at: number): void {
       return contextCommand(unit);
     case FSTS:
       faultStatusCleared(unit);
-      return runQueue(unit, true);
+      return runQueue(unit, (before & IQE) !== 0);
     case FECTL:
     case IECTL:
     case PECTL:
@@ -137,7 +140,7 @@ function globalCommand(unit: RegisterUnit): void {
   rules.CFIS = words[GSTS]! & CFI ? 1 : 0;
   if (changed & TE && !active.TES && can.SMTS) dropDmaCaches(unit);
   if (changed & IRE && !rules.IRES && can.ESIRTPS) unit.interruptEntries.invalidateAll();
-  if (!active.TES && !rules.IRES) unit.registers.nextFault = 0;
+  if (changed & (TE | IRE) && !active.TES && !rules.IRES) unit.registers.nextFault = 0;
   if ((words[GSTS]! & QIE) === 0) words[IQH] = 0;
   runQueue(unit, (changed & QIE) === 0);
 }

@@ -9,6 +9,7 @@ import { READ, WRITE } from './translate.ts';
 
 const [PPR, PRO] = [1, 2];
 const BASE = 0x20000;
+const SMS = 1n << 58n;
 const REQUEST: PageRequestMessage = {
   sid: 0x108,
   pasid: -1,
@@ -30,8 +31,8 @@ const receive = (unit: RecordingUnit, request: PageRequestMessage, admitted = tr
   );
 
 /** A unit with a page request queue of 4 KiB: 128 entries. */
-function requested(): RecordingUnit {
-  const unit = recordingUnit();
+function requested(ecap = ECAP): RecordingUnit {
+  const unit = recordingUnit({ ecap });
   writePair(unit, 0xd0, BASE, 0);
   writeWord(unit, 0xe8, 0xfee02000 | 0);
   writeWord(unit, 0xe4, 0x55);
@@ -100,6 +101,19 @@ test('a queue holds all entries but one; then requests overflow, and the last of
   writeWord(unit, 0xdc, PRO | PPR);
   assert.equal(receive(unit, REQUEST), 'queued');
   assert.deepEqual([readWord(unit, 0xc8), unit.messages.length], [0, 2]);
+});
+
+test('a stop marker that finds the queue full is dropped, silently where ECAP says so', () => {
+  const marker = { ...REQUEST, RDR: 0 };
+  for (const [ecap, left] of [
+    [ECAP | SMS, PPR],
+    [ECAP & ~SMS, PPR | PRO],
+  ] as const) {
+    const unit = requested(ecap);
+    for (let each = 0; each < 127; each++) receive(unit, REQUEST);
+    assert.equal(receive(unit, marker), 'full');
+    assert.deepEqual([status(unit), unit.responses], [left, []]);
+  }
 });
 
 test('a request that finds no way through the tables is an invalid request', () => {

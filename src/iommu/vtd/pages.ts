@@ -58,7 +58,7 @@ export function receivePageRequest(
   const tail = words[PQT]! & (bytes - 1);
   const next = (tail + WIDTH) & (bytes - 1);
   if (next === (words[PQH]! & (bytes - 1))) {
-    setStatus(unit, PRO);
+    if (!unit.map.can.SMS || !isStopMarker(request)) setStatus(unit, PRO);
     return refuse(unit, request, 'full', SUCCESS);
   }
   forget();
@@ -68,7 +68,7 @@ export function receivePageRequest(
   return 'queued';
 }
 
-/** A stop marker asks for nothing and has no response; what cannot be queued is dropped (ECAP_REG.SMS). */
+/** A stop marker asks for nothing and has no response; what cannot be queued is dropped, silently with ECAP_REG.SMS. */
 function isStopMarker({ RDR, WRR, LPIG }: PageRequestMessage): boolean {
   return LPIG === 1 && RDR === 0 && WRR === 0;
 }

@@ -297,6 +297,22 @@ test('clearing IQE without mending anything leaves the queue where it is until t
   assert.deepEqual([head(unit), fsts(unit)], [0, IQE]);
 });
 
+test('an error behind the one that was mended is told as well', () => {
+  const unit = queued();
+  submit(unit, context({ G: 0 }), iotlb({ G: 1 }), pasidCache({ G: 0 }));
+  put(unit, 0, context({ G: 1 }));
+  writeWord(unit, 0x34, IQE);
+  assert.deepEqual([head(unit), fsts(unit), IQEI(unit)], [32, IQE, 3]);
+});
+
+test('an error behind a device that did not answer is told when software clears ITE', () => {
+  const unit = queued({ devices: { invalidate: () => 'timed out' } });
+  submit(unit, deviceTlb({ SID: 0x100 }), context({ G: 0 }));
+  assert.deepEqual([head(unit), fsts(unit)], [16, ITE]);
+  writeWord(unit, 0x34, ITE);
+  assert.deepEqual([head(unit), fsts(unit)], [16, IQE]);
+});
+
 test('turning the queue off puts the head to 0, and turning it on goes on to the tail', () => {
   const unit = queued();
   submit(unit, iotlb({ G: 1 }), iotlb({ G: 1 }));

@@ -59,11 +59,13 @@ function queueBytes(iqa: number): number {
  * Fetches and executes descriptors until the queue is empty, has an error, or has to wait for a device.
  * Each step moves the head towards the tail, so a write does no more work than the queue has entries.
  *
- * @param quiet leaves an error that is still there for the next write of IQT_REG. Software that clears IQE without
- *              mending the descriptor finds IQE clear; the specification does not say how soon hardware looks again
+ * @param reported the error of the descriptor at the head was reported and cleared: if it is still there, that is left for the next
+ *                 write of IQT_REG. Software that clears IQE without mending the descriptor finds IQE clear; the specification
+ *                 does not say how soon hardware looks again
  */
-export function runQueue(unit: RegisterUnit, quiet = false): void {
+export function runQueue(unit: RegisterUnit, reported = false): void {
   const { words } = unit.registers;
+  let quiet = reported;
   while (words[GSTS]! & QIES && (words[FSTS]! & (IQE | ITE)) === 0) {
     const iqa = words[IQA]!;
     const width = iqa & DW ? 32 : 16;
@@ -75,6 +77,7 @@ export function runQueue(unit: RegisterUnit, quiet = false): void {
       if (!quiet) recordQueueError(unit, problem);
       return;
     }
+    quiet = false;
   }
 }
 
@@ -175,7 +178,7 @@ function execute(unit: RegisterUnit, type: number, word0: number, word1: number,
     case TYPE.contextCache:
       return caches.invalidateContextCache(G, DID, word1 & 0xffff, (word1 >>> 16) & 3);
     case TYPE.iotlb:
-      return caches.invalidateIotlb(G, DID, lo, word3, AM, IH);
+      return caches.invalidateIotlb(G, DID, lo, word3 & ~map.can.beyondMgaw, AM, IH);
     case TYPE.pasidCache:
       return caches.invalidatePasidCache(G, DID, pasid);
     case TYPE.pasidIotlb:

@@ -1,6 +1,6 @@
 import type { Entry, Fields } from '../../bits/entry.ts';
 import { fieldWords } from './masks.ts';
-import { CAP_REG, ECAP_REG, registerView } from './registers.ts';
+import { addressWidths, CAP_REG, ECAP_REG, registerView } from './registers.ts';
 import * as fault from './registers-fault.ts';
 import * as global from './registers-global.ts';
 import * as queue from './registers-queue.ts';
@@ -21,6 +21,8 @@ export interface RegisterInfo {
   readonly stride: number;
   /** Whether the value comes from how the unit is built; then no definition tells it. */
   readonly configured: boolean;
+  /** Whether its bits from the host address width on read as 0. */
+  readonly belowHaw: boolean;
 }
 
 interface Placement {
@@ -29,13 +31,15 @@ interface Placement {
   count?: RegisterInfo['count'];
   stride?: number;
   configured?: boolean;
+  belowHaw?: boolean;
 }
 
 /** Entries differ in their fields; a list of them knows only that they have some. */
 type AnyEntry = { readonly name: string; readonly offset: number | undefined; readonly bytes: number };
 
 function register(name: string, layout: AnyEntry, placement: Placement = {}): RegisterInfo {
-  const { needs = [], at = () => layout.offset!, count = () => 1, stride = layout.bytes, configured = false } = placement;
+  const { needs = [], at = () => layout.offset!, count = () => 1, stride = layout.bytes } = placement;
+  const { configured = false, belowHaw = false } = placement;
   return {
     name,
     layout: layout as Entry<Fields>,
@@ -44,6 +48,7 @@ function register(name: string, layout: AnyEntry, placement: Placement = {}): Re
     count,
     stride,
     configured,
+    belowHaw,
   };
 }
 
@@ -94,8 +99,8 @@ export const REGISTERS: readonly RegisterInfo[] = [
   register('MTRRCAP_REG', global.MTRRCAP_REG, { ...MTS, configured: true }),
   register('MTRRDEF_REG', global.MTRRDEF_REG, MTS),
   register('MTRR_FIX_REG', global.MTRR_FIX_REG, { ...MTS, count: () => 11 }),
-  register('MTRR_PHYSBASE_REG', global.MTRR_PHYSBASE_REG, { ...MTS, count: () => 10, stride: 16 }),
-  register('MTRR_PHYSMASK_REG', global.MTRR_PHYSMASK_REG, { ...MTS, count: () => 10, stride: 16 }),
+  register('MTRR_PHYSBASE_REG', global.MTRR_PHYSBASE_REG, { ...MTS, count: () => 10, stride: 16, belowHaw: true }),
+  register('MTRR_PHYSMASK_REG', global.MTRR_PHYSMASK_REG, { ...MTS, count: () => 10, stride: 16, belowHaw: true }),
   register('ECMD_REG', global.ECMD_REG, ECMDS),
   register('ECEO_REG', global.ECEO_REG, ECMDS),
   register('ECRSP_REG', global.ECRSP_REG, ECMDS),
@@ -116,6 +121,10 @@ export const REGISTERS: readonly RegisterInfo[] = [
 export interface Capabilities {
   /** Bits of the upper half of an address from the host address width on. */
   readonly beyondHaw: number;
+  /** The same from the maximum guest address width on. */
+  readonly beyondMgaw: number;
+  /** Upper half of the addresses that FRCD_REG.FI holds: bits below the largest AGAW. */
+  readonly faultInfoHi: number;
   /** Bits that a domain-id has. */
   readonly domainMask: number;
   readonly PSI: number;
@@ -132,6 +141,7 @@ export interface Capabilities {
   readonly HPTS: number;
   readonly SMTS: number;
   readonly ADMS: number;
+  readonly SMS: number;
   readonly SSIRWS: number;
   readonly PASID: number;
   readonly VCS: number;
@@ -208,6 +218,11 @@ export function mapRegisters(cap: bigint, ecap: bigint, ver: number, haw: number
         if (field.reset) reset[at]! |= mask & (field.reset << (field.low & 31));
       }
     }
+  for (const { info, word } of places) {
+    if (!info.belowHaw) continue;
+    writable[word + 1]! &= ~can.beyondHaw;
+    readable[word + 1]! &= ~can.beyondHaw;
+  }
   const set = (name: string, value: bigint): void => {
     const place = places.find(({ info }) => info.name === name);
     if (!place) return;
@@ -229,13 +244,17 @@ export function mapRegisters(cap: bigint, ecap: bigint, ver: number, haw: number
 }
 
 function capabilities(cap: bigint, ecap: bigint, ver: number, haw: number): Capabilities {
-  const { ND, PSI, MAMV, PLMR, PHMR, ESRTPS, ESIRTPS } = CAP_REG.decode(registerView(cap));
-  const { QI, DT, PRS, PDS, DIT, HPTS, SMTS, ADMS, SSIRWS, PASID, VCS, PSS } = ECAP_REG.decode(registerView(ecap));
+  const { ND, MGAW, SAGAW, PSI, MAMV, PLMR, PHMR, ESRTPS, ESIRTPS } = CAP_REG.decode(registerView(cap));
+  const { QI, DT, PRS, PDS, DIT, HPTS, SMTS, ADMS, SMS, SSIRWS, PASID, VCS, PSS } = ECAP_REG.decode(registerView(ecap));
+  const widths = addressWidths(SAGAW);
   const domainMask = (1 << (4 + 2 * Math.min(ND, 6))) - 1;
   const pasids = 2 ** Math.min(PSS + 1, 20);
   const registerInvalidation = ver >>> 4 <= 5;
   return {
     beyondHaw: -1 << (haw - 32),
+    // MGAW is a width less 1, of up to 64 bits.
+    beyondMgaw: MGAW >= 63 ? 0 : -1 << Math.max(0, MGAW + 1 - 32),
+    faultInfoHi: widths.length === 0 ? -1 : ~(-1 << (Math.max(...widths) - 32)),
     domainMask,
     PSI,
     MAMV,
@@ -251,6 +270,7 @@ function capabilities(cap: bigint, ecap: bigint, ver: number, haw: number): Capa
     HPTS,
     SMTS,
     ADMS,
+    SMS,
     SSIRWS,
     PASID,
     VCS,
