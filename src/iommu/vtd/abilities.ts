@@ -18,7 +18,7 @@ import {
 } from './formats-paging.ts';
 import { HptL1Entry, HptL2Entry, HptL3Entry, HptL4Entry } from './formats-permission.ts';
 import { fieldWords, reservedWords } from './masks.ts';
-import { addressWidths, CAP_REG, ECAP_REG, registerView } from './registers.ts';
+import { CAP_REG, ECAP_REG, registerView } from './registers.ts';
 
 /** Where a unit may differ from the specification as QEMU's does; all off when not given. */
 export interface Deviations {
@@ -122,7 +122,6 @@ export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel)
   for (const reserved of hptReserved.slice(2)) reserved[3]! |= addressReserved;
   if (!ext.HPT1GPS) hptReserved[3]![0] = -1;
 
-  const widths = addressWidths(can.SAGAW);
   return {
     major: (ver >>> 4) & 0xf,
     haw,
@@ -145,19 +144,22 @@ export function abilitiesOf({ cap, ecap, ver, haw, deviations = {} }: UnitModel)
     unsnoopedFlags: deviations.unsnoopedFlags ? 1 : 0,
     RPS: ext.RPS,
     RPRIVS: ext.RPRIVS,
+    SRS: ext.SRS,
+    EAFS: ext.EAFS,
+    SSADS: ext.SSADS,
     ADMS: ext.ADMS,
     PTRS: ext.PTRS,
     SSIRWS: ext.SSIRWS,
     IR: ext.IR,
     HPTS: ext.HPTS,
+    /** The level of the largest page that there is: pass-through has it. §4.2.3 */
+    largestPage: can.FS1GP || can.SSLPS & 2 ? 3 : ext.FSTS || can.SSLPS & 1 ? 2 : 1,
     /** Which values of an AW field this unit has: bit 1 for 39 bits, 2 for 48, 3 for 57. */
     widths: can.SAGAW & 0b1110,
     /** By AW: bits of the upper half of an address that is beyond the least of MGAW and the width. */
     beyondWidth: Int32Array.from([0, 39, 48, 57, 0, 0, 0, 0], (width) => (width ? -1 << (Math.min(width, mgaw) - 32) : -1)),
     /** Bits of a PASID beyond PSS. */
     beyondPss: ext.PASID ? -1 << (ext.PSS + 1) : 0,
-    /** Upper half of the addresses that FRCD_REG.FI holds: up to the largest AGAW. */
-    faultInfoHi: widths.length ? ~(-1 << (Math.max(...widths) - 32)) : -1,
     rootReserved,
     scalableRootReserved,
     contextReserved,

@@ -66,6 +66,9 @@ const permitted =
     for (const spoil of spoils) spoil(machine);
   };
 
+/** Tables of 48 bits only, in a host of 52. */
+const WIDE_HOST = { cap: (m.CAP & ~((0x1fn << 8n) | (0x3fn << 16n))) | (4n << 8n) | (51n << 16n), haw: 52 };
+
 const PROVOCATIONS: readonly Provocation[] = [
   { code: 'LRT.1', ...legacy, spoil: (machine) => machine.program(NO) },
   { code: 'LRT.2', ...legacy, spoil: set(m.ROOT + 16, 0n) },
@@ -148,6 +151,7 @@ const PROVOCATIONS: readonly Provocation[] = [
   { code: 'SGN.6', ...first, spoil: flip(m.FS3, 2n), access: WRITE },
   { code: 'SGN.7', ...nested, spoil: both(flip(m.SS3 + 24, 1n), flip(m.FS1, 0xc0000000n)) },
   { code: 'SGN.8.1', mode: PASS_THROUGH, address: FEE, pasid: m.ONE },
+  { code: 'LGN.1.1', config: WIDE_HOST, spoil: flip(m.CONTEXT, 8n), address: 2 ** 49 },
   { code: 'SGN.8.2', ...second, kind: 'translation', address: 0xc0000000 },
   { code: 'SGN.8.3', ...second, kind: 'translated', address: FEE },
   { code: 'SGN.10', ...second, config: { ecap: m.ECAP & ~(0x1fn << 35n) }, pasid: m.ONE },

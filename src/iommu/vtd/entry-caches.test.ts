@@ -98,6 +98,14 @@ test('legacy mode: a context entry may be stale until an invalidation of its dom
   );
 });
 
+test('legacy mode: a context entry whose tables nobody can reach is not held', () => {
+  const machine = machineOf(undefined, 256, 256);
+  machine.write(m.CONTEXT, BigInt(m.NOWHERE) | 1n);
+  assert.equal(ask(machine, m.SID), -1);
+  machine.write(m.CONTEXT, BigInt(rootAt(2)) | 1n);
+  assert.equal(ask(machine, m.SID), 2);
+});
+
 test('scalable mode: entries may be stale until an invalidation of their device, domain or PASID, and not after', () => {
   const anyDirectory = fc.constantFrom(0, 1);
   const anyPasid = fc.constantFrom(...REQUEST_PASIDS);

@@ -129,6 +129,8 @@ export class LegacyTables {
     const TT = (word0 >>> 2) & 3;
     if (TT === 3 || (TT === deviceTlb && !can.DT) || (TT === passThrough && !can.PT)) return LCT_4_2;
     this.found = at;
+    // §6.2.2: an entry that leads to a fault is not held, and LCT.4.3 is one of the entry. It is met where the tables are walked.
+    if (TT !== passThrough && memory.locate(word0 & ~0xfff, words[at + 1]!) < 0) return 0;
     this.caches.context.put(sid, LEGACY, word0, words[at + 1]!, words[at + 2]!, words[at + 3]!);
     this.caches.spaces.forget();
     return 0;

@@ -285,11 +285,12 @@ export class ScalableTables {
     space.did = word2 & 0xffff;
     space.pasid = pasid;
     space.RID_PRIV = context2 & RID_PRIV ? 1 : 0;
-    space.SRE = word4 & SRE ? 1 : 0;
-    space.PGSNP = word2 & PGSNP ? 1 : 0;
+    // Without their capability these are reserved, or ignored: see `Deviations`.
+    space.SRE = can.SRS && word4 & SRE ? 1 : 0;
+    space.PGSNP = can.SC && word2 & PGSNP ? 1 : 0;
     space.SSIRWE = active.SSIRWE;
     space.ssReservedHi = active.SSIRWE ? can.addressReserved : can.ssReservedHi;
-    space.SSADE = word0 & SSADE ? 1 : 0;
+    space.SSADE = can.SSADS && word0 & SSADE ? 1 : 0;
     space.ssLo = word0 & ~0xfff;
     space.ssHi = words[at + 1]!;
     space.ssLevels = type === SECOND_STAGE || type === NESTED ? AW + 2 : 0;
@@ -298,7 +299,7 @@ export class ScalableTables {
     space.fsHi = words[at + 5]!;
     space.fsLevels = type === FIRST_STAGE || type === NESTED ? 4 + ((word4 >>> 2) & 3) : 0;
     space.nested = type === NESTED ? 1 : 0;
-    space.EAFE = word4 & EAFE ? 1 : 0;
+    space.EAFE = can.EAFS && word4 & EAFE ? 1 : 0;
     space.WPE = word4 & WPE ? 1 : 0;
     space.snooped = can.unsnoopedFlags || (can.SMPWC && word2 & PWSNP) ? 1 : 0;
     space.hptLo = words[hptAt]! & ~0xfff;

@@ -60,9 +60,6 @@ const S_1 = numberOf('S.1');
 const S_2 = numberOf('S.2');
 const NO_INTERRUPT = numberOf('29h');
 
-/** A pass-through page is as large as the largest that there is. */
-const LARGEST = 3;
-
 /**
  * Finds out where requests go. Functions return 0, BLOCKED, or the number of a condition; `fpd` says whether an entry that
  * was read silences qualified faults. Nothing is allocated, and no number leaves the integers.
@@ -136,13 +133,12 @@ export class Translator {
 
   private judge(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     this.fpd = 0;
-    // §3.15; single writes of 4 bytes are interrupts and do not come here.
-    if (pasid < 0 && inInterruptRange(lo, hi)) {
+    // §3.15; single writes of 4 bytes are interrupts and do not come here. §3.1: without remapping the PASID is ignored.
+    if ((pasid < 0 || !this.active.TES) && inInterruptRange(lo, hi)) {
       if ((access & ZERO_LENGTH) === 0) return NO_INTERRUPT;
       return this.straight(lo, hi, 1, 0);
     }
-    // §3.1: without remapping the PASID is ignored.
-    if (!this.active.TES) return this.straight(lo, hi, LARGEST, 0);
+    if (!this.active.TES) return this.straight(lo, hi, this.can.largestPage, 0);
     return this.translate(UNTRANSLATED, sid, lo, hi, access, pasid);
   }
 
@@ -229,14 +225,15 @@ export class Translator {
       if (!space.deviceTlb) return LCT_5;
       if (kind === TRANSLATED) {
         if (hi & can.beyondHaw) return LGN_1_2;
-        return inInterruptRange(lo, hi) ? LGN_4 : this.straight(lo, hi, LARGEST, 0);
+        return inInterruptRange(lo, hi) ? LGN_4 : this.straight(lo, hi, can.largestPage, 0);
       }
       if (inInterruptRange(lo, hi)) return access & NO_WRITE ? S_2 : S_1;
     }
     walk.begin();
     if (space.type === PASS_THROUGH) {
       if (hi & can.beyondHaw) return LGN_1_3;
-      this.straight(lo, hi, LARGEST, 0);
+      if (hi & space.ssBeyond) return LGN_1_1;
+      this.straight(lo, hi, can.largestPage, 0);
       this.remember(space, sid, lo, hi, access, -1);
       return 0;
     }
@@ -291,7 +288,7 @@ export class Translator {
       if (hi & can.beyondHaw) return SGN_4_1;
       if (inInterruptRange(lo, hi)) return SGN_8_3;
       const denied = scalableTables.HPTE ? this.permissions.check(space, sid, lo, hi, access, pasid) : 0;
-      return denied || this.straight(lo, hi, LARGEST, 0);
+      return denied || this.straight(lo, hi, can.largestPage, 0);
     }
     const privileged = pasid >= 0 ? access & PRIV : space.RID_PRIV;
     if (pasid >= 0 && access & EXEC && can.major < 8 && !can.ERS) return SPT_5;
@@ -303,7 +300,7 @@ export class Translator {
     if (type === PASS_THROUGH) {
       if (hi & can.beyondHaw) return SGN_4_2;
       if (inInterruptRange(lo, hi)) return kind === UNTRANSLATED ? SGN_8_1 : SGN_8_2;
-      this.straight(lo, hi, overlapsInterruptRange(lo, hi, LARGEST) ? 1 : LARGEST, space.PGSNP);
+      this.straight(lo, hi, overlapsInterruptRange(lo, hi, can.largestPage) ? 1 : can.largestPage, space.PGSNP);
       this.remember(space, sid, lo, hi, access, pasid);
       return 0;
     }
@@ -380,10 +377,11 @@ export class Translator {
     return 0;
   }
 
-  /** 0, or the condition for the permission that is missing. §3.14 for zero-length reads. */
+  /** 0, or the condition for the permission that is missing. §3.14: a zero-length read may go where the second stage lets write. */
   private lacks(access: number, rights: number, noWrite: number, noRead: number): number {
+    const { can, walk } = this;
     if (access & WRITE && (rights & WRITE) === 0) return noWrite;
-    if (access & READ && (rights & READ) === 0 && !(access & ZERO_LENGTH && this.can.ZLR && rights & WRITE)) return noRead;
+    if (access & READ && (rights & READ) === 0 && !(access & ZERO_LENGTH && can.ZLR && walk.ssRights & WRITE)) return noRead;
     return 0;
   }
 

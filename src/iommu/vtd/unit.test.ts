@@ -5,7 +5,7 @@ import * as m from '../../../test/vtd-machine.ts';
 import { Memory } from '../../memory/memory.ts';
 import { SUCCESS } from './ats.ts';
 import { NO_CACHES } from './caches.ts';
-import { CONDITIONS } from './faults.ts';
+import { CONDITIONS, conditionOf } from './faults.ts';
 import { DOMAIN, GLOBAL, PAGE, PASID } from './granularity.ts';
 import { ATOMIC, EXEC, NO_WRITE, PRIV, READ, WRITE, ZERO_LENGTH } from './translate.ts';
 import { VtdUnit } from './unit.ts';
@@ -13,6 +13,10 @@ import { VtdUnit } from './unit.ts';
 const { Machine } = m;
 const GCMD_REG = 0x18;
 const PQA_REG = 0xd0;
+/** The upper half of the first fault recording register, with F and PP. */
+const FRCD_UPPER = 0x228;
+const F = 1n << 63n;
+const PP = 1n << 31n;
 
 test('a walk reads as many entries as there are, and fewer with caches', () => {
   const reads = (machine: m.Machine, address: number): number => {
@@ -50,6 +54,48 @@ test('while translation is off, memory requests go through, and what a Device-TL
     assert.deepEqual(granted(), [false, false, false, false]);
     assert.equal(unit.reported, false);
     assert.deepEqual([unit.translate(m.SID, 0x1234, 7, READ, -1), unit.out.lo, unit.out.hi], [0, 0x1234, 7]);
+    // A PASID is ignored, and nothing is read where interrupts are sent to.
+    for (const pasid of [-1, m.ONE]) {
+      assert.equal(conditionOf(unit.translate(m.SID, 0xfee00000 | 0, 0, READ, pasid))?.code, '29h');
+      assert.equal(unit.reported, true);
+      assert.equal(unit.read(FRCD_UPPER, 8) & PP, 0n);
+      unit.write(FRCD_UPPER, 8, F);
+    }
+  }
+});
+
+test('a pass-through translation is as large as the largest page', () => {
+  const SSLPS = 3n << 34n;
+  const FS1GP = 1n << 56n;
+  const FSTS = 1n << 47n;
+  for (const [cap, ecap, level] of [
+    [m.CAP, m.ECAP, 3],
+    [m.CAP & ~SSLPS & ~FS1GP, m.ECAP, 2],
+    [m.CAP & ~SSLPS & ~FS1GP, m.ECAP & ~FSTS, 1],
+    [(m.CAP & ~SSLPS & ~FS1GP) | (1n << 34n), m.ECAP & ~FSTS, 2],
+  ] as const) {
+    const machine = new Machine(m.PASS_THROUGH, { cap, ecap });
+    const { unit } = machine;
+    // Without a first stage this is reserved.
+    machine.write(m.PASIDS + 16, 0n);
+    assert.equal(unit.translateAts(m.SID, 0x12345000, 0, 0, -1), 0);
+    assert.equal(unit.completion.level, level);
+  }
+});
+
+test('a page-selective PASID-based invalidation goes by the bits that the tables translate', () => {
+  for (const hi of [0xffff8000, 0x00008000, 0x01ff8000]) {
+    const machine = new Machine(m.FIRST_STAGE);
+    machine.write(m.FS4 + 256 * 8, BigInt(m.FS3) | 0x27n);
+    const ask = (): number => {
+      assert.equal(machine.unit.translate(m.SID, m.IOVA, 0xffff8000 | 0, READ, -1), 0);
+      return machine.unit.out.lo;
+    };
+    const before = ask();
+    machine.write(m.FS1, BigInt(m.PAGE + 0x1000) | 0x67n);
+    assert.equal(ask(), before);
+    machine.unit.caches.invalidatePasidIotlb(PAGE, 1, 0, m.IOVA, hi | 0, 0, 0);
+    assert.equal(ask(), before + 0x1000);
   }
 });
 

@@ -118,7 +118,8 @@ export class VtdUnit implements RegisterUnit {
   translate(sid: number, lo: number, hi: number, access: number, pasid: number): number {
     const { translator, out } = this;
     const number = translator.untranslated(sid, lo, hi, access, pasid);
-    if (number !== 0) return this.refused(number, UNTRANSLATED, sid, lo, hi, access, pasid);
+    // §3.1: without remapping the PASID is ignored.
+    if (number !== 0) return this.refused(number, UNTRANSLATED, sid, lo, hi, access, this.active.TES === 0 ? -1 : pasid);
     return this.regions.on === 0 ? 0 : this.kept(out.lo, out.hi);
   }
 

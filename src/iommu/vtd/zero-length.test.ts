@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CAP, IOVA, Machine, SECOND_STAGE, SID, SS3, SS4 } from '../../../test/vtd-machine.ts';
+import { CAP, FS1, IOVA, Machine, NESTED, SECOND_STAGE, SID, SS3, SS4 } from '../../../test/vtd-machine.ts';
 import { conditionOf } from './faults.ts';
 import { READ, ZERO_LENGTH } from './request.ts';
 
@@ -27,6 +27,20 @@ test('a page that may only be written lets zero-length reads through with ZLR, a
     assert.equal(ask(mode, CAP, W, W, READ), refused);
     assert.equal(ask(mode, CAP & ~ZLR, W, W, READ | ZERO_LENGTH), refused);
     assert.equal(ask(mode, CAP & ~ZLR, R, R, READ | ZERO_LENGTH), undefined);
+  }
+});
+
+test('nested: what the second stage lets write, a zero-length read may read, whatever the first says of writing', () => {
+  for (const [RW, cap, refused] of [
+    [2n, CAP, undefined],
+    [0n, CAP, undefined],
+    [0n, CAP & ~ZLR, 'SGN.7'],
+  ] as const) {
+    const machine = new Machine(NESTED, { cap });
+    // The tables stay readable: the page is in another gigabyte.
+    machine.write(SS3 + 24, 0xc0000000n | 0x80n | W);
+    machine.write(FS1, 0xc0050000n | 0x65n | RW);
+    assert.equal(conditionOf(machine.unit.translate(SID, IOVA, 0, READ | ZERO_LENGTH, -1))?.code, refused);
   }
 });
 
