@@ -1,6 +1,6 @@
 import type { Completion } from './ats.ts';
 import { inRange } from './cache-table.ts';
-import { ALL, PRIV, READ, WRITE } from './request.ts';
+import { ALL, EXEC, PRIV, READ, WRITE } from './request.ts';
 
 /** Words of an entry; the first is 0 when the entry is free. */
 const FLAGS = 0;
@@ -40,8 +40,9 @@ export class DeviceTlbEntries {
     return at >= 0 && this.grants(at, access) ? at : -1;
   }
 
-  /** Whether an entry grants what an access needs. */
+  /** Whether an entry grants what an access needs. None does to execute, which a request without PASID cannot ask for: §4.2.3. */
   grants(at: number, access: number): boolean {
+    if (access & EXEC && this.words[at + SPACE]! >= 0) return false;
     return (~this.words[at]! & access & ALL) === 0;
   }
 

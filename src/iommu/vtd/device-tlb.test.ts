@@ -109,6 +109,15 @@ test('a device has room for so many translations, and one without room asks each
   }
 });
 
+test('no translation lets a request with PASID execute, whatever else it grants', () => {
+  const bench = new Bench(m.FIRST_STAGE);
+  const execute = () => bench.device.access(m.IOVA, 0, READ | EXEC, m.ONE);
+  const before = execute();
+  assert.notEqual(before, 'translated');
+  assert.equal(bench.device.access(m.IOVA, 0, READ, m.ONE), 'translated');
+  assert.equal(execute(), before);
+});
+
 test('users and supervisors have translations of their own', () => {
   const bench = new Bench(m.FIRST_STAGE);
   bench.flip(m.FS1, 4n); // U/S
