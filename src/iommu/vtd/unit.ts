@@ -61,7 +61,7 @@ export class VtdUnit implements RegisterUnit {
   readonly caches: Caches;
   readonly interruptEntries: InterruptEntryCache;
   readonly devices: Devices;
-  /** Where the last memory request went that was let through. */
+  /** Where the last memory request went that was let through; not of a batch, which has its own answers and leaves this undefined. */
   readonly out: Translation;
   /** The answer to the last translation request. */
   readonly completion: Completion = new Completion();

@@ -16,11 +16,14 @@ const PLMLIMIT_REG = 0x6c;
 /** CAP_REG.PLMR and CM; ECAP_REG.SSIRWS and SC. */
 const PLMR = 1n << 5n;
 const CM = 1n << 7n;
+const MGAW = 0x3fn << 16n;
 const SSIRWS = 1n << 57n;
 /** Without it, SNP is reserved. */
 const SC = 1n << 7n;
 const LINEAR = { pages: 64, room: 2 ** 16 };
 const OTHERS = 12;
+/** Bit 36 of an address, as an upper half. */
+const BEYOND_36 = 1 << 4;
 const OTHER_PAGE = Array.from({ length: 8 }, (_, at) => BigInt(at << 20) | 0x67n);
 
 /** Level 2 and 1 of the second stage for the first GiB. The last might be a page of 2 MiB; another is above 4 GiB. */
@@ -37,6 +40,7 @@ const FS_FLAGS = [0x67n, 0x27n, 0x7n, 0x467n, 0x65n, 0x63n, (1n << 51n) | 0x67n,
 const PLACES = [
   ...Array.from({ length: 8 }, (_, page) => m.IOVA + page * 0x1000),
   m.IOVA + 0x150000,
+  m.IOVA + 0x151000,
   0x600000,
   0x800000,
   ...Array.from({ length: 8 }, (_, page) => page * 0x1000),
@@ -52,7 +56,7 @@ const mostly = <T>(usual: readonly T[], other: readonly T[]): fc.Arbitrary<T> =>
 const anyRequest = fc.record({
   sid: mostly([m.SID, m.SID, 0x200], [m.SID, 0x180]),
   lo: fc.tuple(fc.constantFrom(...PLACES), fc.constantFrom(0x128, 0x9a8)).map(([place, offset]) => place | offset),
-  hi: mostly([0], [0, 0, 1, 1 << 20, -1]),
+  hi: mostly([0], [0, BEYOND_36, 1, 1 << 20, -1]),
   access: mostly([READ, WRITE, READ | WRITE], [READ | ZERO_LENGTH, READ | PRIV, READ | EXEC, 0]),
   pasid: mostly([-1], [-1, m.ONE, m.ONE, 7]),
 });
@@ -80,16 +84,20 @@ const anyMachine = fc.record({
   CM: mostly([false], [false, true]),
   ioRights: fc.boolean(),
   SC: mostly([true], [true, false]),
+  narrow: mostly([false], [false, true]),
 });
 type Shape = typeof anyMachine extends fc.Arbitrary<infer Of> ? Of : never;
 
 /** @param linear whether a kernel may answer */
 function machineOf({ mode, iotlb, structures, protect, ...shape }: Shape, linear: boolean): m.Machine {
   const caches = { context: 8, pasid: 8, iotlb, firstStage: structures, secondStage: structures };
-  const cap = m.CAP | PLMR | (shape.CM ? CM : 0n);
+  // Of 36 bits, which a table of level 3 has more than.
+  const wide = shape.narrow ? (m.CAP & ~MGAW) | (35n << 16n) : m.CAP;
+  const cap = wide | PLMR | (shape.CM ? CM : 0n);
   const machine = new m.Machine(mode, {
     caches,
     cap,
+    haw: shape.narrow ? 36 : 46,
     ecap: (m.ECAP | SSIRWS) ^ (shape.SC ? 0n : SC),
     ...(linear ? { linear: LINEAR } : {}),
   });
@@ -104,13 +112,15 @@ function machineOf({ mode, iotlb, structures, protect, ...shape }: Shape, linear
   machine.write(m.SS4, BigInt(m.SS3) | all);
   machine.write(m.SS3, BigInt(SS2) | all, (1n << 30n) | 0x80n | all);
   machine.write(m.SS3 + 24, 0x80n | all);
+  machine.write(m.SS3 + BEYOND_36 * 32, 0x80n | all);
   machine.write(SS2, BigInt(SS1) | all, 0x200000n | 0x80n | all, 0n, HIGH | all);
   machine.memory.write64(0, 1, 0x77000n | all);
   for (let at = 0; at < 512; at++) machine.write(SS1 + at * 8, BigInt(at << 12) | all);
   for (const [at, leaf] of SS_LEAVES.entries()) machine.write(SS1 + at * 8, both(leaf));
   const fs1 = lastTable(mode);
   for (const [at, flags] of FS_FLAGS.entries()) machine.write(fs1 + at * 8, BigInt(at << 12) | flags);
-  machine.write(fs1 + 0x150 * 8, 0x7067n);
+  // And one that is read-only, in a part of the second stage of its own.
+  machine.write(fs1 + 0x150 * 8, 0x7067n, 0x600065n);
   if (mode === m.NESTED) {
     machine.write(SS1 + (m.FS1 >>> 9), BigInt(NESTED_FS1) | all);
     machine.write(m.FS1, ...OTHER_PAGE);

@@ -4,7 +4,7 @@ import { ADDRESS_HI, ALL, CLEAN, FRAME, LEVELS, NOWHERE, pageOf, READ, SNOOP, TA
 import { ABOVE_TABLE, LEVEL, nearestAbove, put, tableSlotOf } from './structures';
 
 // Walks: VT-d 5.10 §3.6, §3.7, §3.8. Whether an address is within the width of its tables, or canonical, is not looked at here:
-// they are all looked up among entries that are held, and for one that is not there are none.
+// all are looked up among entries that are held, and for one that is not there are none. See `mayWalk` in space.ts.
 
 /** Bits of paging entries: VT-d 5.10 §9.7, §9.8. */
 const P: i32 = 1;
@@ -154,7 +154,7 @@ function firstStagePage(
   const own = granted & low;
   if ((own & US) == 0 || isRefused(unit, space, entry, reserved(unit, the.SETUP_FS_PAGE, level))) return NOWHERE;
   const isDirty = (low & D) != 0;
-  if (writes && !isDirty) return NOWHERE;
+  if (writes && ((own & RW) == 0 || !isDirty)) return NOWHERE;
   return pageOf(load<u64>(entry), level, lo, (own & RW ? ALL : READ) | (isDirty ? 0 : CLEAN));
 }
 
