@@ -102,8 +102,8 @@ export function shownInterrupt({ r, remapped, index, message, vector, pid, reaso
 /** Large enough to hold all that a case asks for, and to be dropped in no time. */
 const SOME_CACHES = { ...CACHE_SIZES, firstStage: 256, secondStage: 256 };
 
-/** Cases write to few pages. */
-const LITTLE = { pages: 2 ** 8, room: 2 ** 18 };
+/** Cases write to some hundred pages at most; those that are not used take address space only. */
+const LITTLE = { pages: 2 ** 14, room: 2 ** 18 };
 
 /** A unit with the memory of a case, to which the operations of the case are done. */
 export class Driver {

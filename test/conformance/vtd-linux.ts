@@ -17,12 +17,15 @@ const IQH_REG = 0x80;
 const IQT_REG = 0x88;
 const IQA_REG = 0x90;
 const IRTA_REG = 0xb8;
+const GCMD_REG = 0x18;
+/** TE, QIE and IRE of GCMD_REG, and their status. */
 const TES_QIES_IRES = (1n << 31n) | (1n << 26n) | (1n << 25n);
 
 /** A capture of a kernel. Numbers in strings are hexadecimal. */
 export interface Capture {
   rtaddr: string;
-  irta: string;
+  /** Absent when interrupts are not remapped. */
+  irta?: string;
   iqa: string;
   memBytes: number;
   /** Lines of the kernel's log; one names the version and capabilities of the unit, another the host address width. */
@@ -137,10 +140,11 @@ function judgeUnit(unit: VtdUnit, capture: Capture, name: string, tally: Tally):
   for (const [field, offset] of Object.entries(registers))
     tally.add(
       `${name}, ${field}`,
-      same(field, `0x${unit.read(offset, 8).toString(16)}`, capture[field as keyof typeof registers]),
+      same(field, `0x${unit.read(offset, 8).toString(16)}`, capture[field as keyof typeof registers] ?? '0x0'),
     );
   const on = unit.read(GSTS_REG, 4) & TES_QIES_IRES;
-  tally.add(`${name}, status`, on === TES_QIES_IRES ? undefined : `GSTS is 0x${unit.read(GSTS_REG, 4).toString(16)}`);
+  const asked = capture.regWrites.findLast(([offset]) => offset === GCMD_REG)?.[2] ?? '0x0';
+  tally.add(`${name}, status`, same('what is on', hex(on), hex(BigInt(asked) & TES_QIES_IRES)));
 
   for (const context of capture.contexts) tally.add(`${name}, context ${context.sid}`, contextDiffers(unit, context));
   clearFaults(unit);

@@ -64,15 +64,19 @@ function undecidedBits(offset: number, theirs: bigint, past: Past): bigint {
     case FSTS_REG:
       return past.log ? 0n : PFO_PPF;
     case FRCD_REG:
+    case FRCD_REG + 4:
       return past.log ? 0n : -1n;
     case FRCD_REG + 8:
+    case FRCD_REG + 12: {
       if (!past.log) return -1n;
-      return (
-        // PV is undefined without PP.
-        ((theirs & PP) === 0n ? PASID : 0n) |
+      const upper = offset === FRCD_REG + 12;
+      const undecided =
+        // PV is undefined without PP, and a read of the last word alone does not tell PP.
+        (upper || (theirs & PP) === 0n ? PASID : 0n) |
         (quirks.has('pp-set-for-request-without-pasid') ? PP | PASID : 0n) |
-        (quirks.has('legacy-reasons-in-scalable-mode') && past.scalable ? REASON : 0n)
-      );
+        (quirks.has('legacy-reasons-in-scalable-mode') && past.scalable ? REASON : 0n);
+      return upper ? undecided >> 32n : undecided;
+    }
     default:
       return 0n;
   }

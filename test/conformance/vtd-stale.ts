@@ -268,8 +268,7 @@ export class History {
       if (possible && accepts({ shown, held, last: reads.at(-1)?.[0], tags })) return true;
       for (const [read, [kind, at]] of reads.entries()) {
         if (read < from) continue;
-        const times = wordsOf(kind, at).flatMap((word) => this.earlier.get(word) ?? []);
-        for (const since of new Set(times.map((each) => each.until)))
+        for (const since of new Set(wordsOf(kind, at).flatMap((word) => this.changesOf(word))))
           if (since < until && explore(new Map([...stale, [read, { kind, at, since }]]), read + 1)) return true;
       }
       return false;
@@ -300,6 +299,13 @@ export class History {
       above = level;
     }
     return found;
+  }
+
+  /** The operations that changed a word, but for those that wrote what was there. */
+  private changesOf(address: bigint): number[] {
+    const list = this.earlier.get(address) ?? [];
+    const next = (i: number) => list[i + 1]?.word ?? readWord(this.unit.memory, address);
+    return list.filter(({ word }, i) => word !== next(i)).map(({ until }) => until);
   }
 
   private wordBefore(address: bigint, time: number): bigint {

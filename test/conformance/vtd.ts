@@ -30,7 +30,16 @@ export function judgePart(folder: string, part: string, stride = 1): Tally | und
   if (path === undefined) return undefined;
   const tally = new Tally();
   let number = 0;
-  for (const file of caseFiles(path)) for (const one of casesOf(file)) if (number++ % stride === 0) judgeCase(one, tally);
+  for (const file of caseFiles(path))
+    for (const one of casesOf(file)) {
+      if (number++ % stride !== 0) continue;
+      try {
+        judgeCase(one, tally);
+      } catch (error) {
+        // The others can be judged.
+        tally.add(one.id, `it cannot be replayed: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
   return tally.total ? tally : undefined;
 }
 
