@@ -57,13 +57,14 @@ const FIGURE = /"(\w+)": (\{[^}]*\}|[\d.]+)/g;
 
 /**
  * One of the programs, which print one JSON object, a workload at a time as it ends: its `ns`, `ns_min` and the checksum of all
- * its results. It is stopped while nobody waits for it, so that a workload can be measured right after it was in C: what others
- * do to the machine is then done to both. Its figures are CPU time.
+ * its results. It is stopped while nobody waits for it, from its start on, so that it runs alone, and a workload can be measured
+ * right after it was in C: what others do to the machine is then done to both. Its figures are CPU time.
  */
 class CProgram {
   constructor(path) {
     this.text = '';
     this.child = spawn(path, [], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.child.kill('SIGSTOP');
     this.printed = this.child.stdout[Symbol.asyncIterator]();
     this.ended = once(this.child, 'exit');
     this.ended.catch(() => {});

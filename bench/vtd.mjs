@@ -15,8 +15,12 @@ const TE = 2 ** 31;
 const SCALABLE = 1n << 10n;
 
 const M = 1e6;
-/** Of all workloads, in which each is measured right after it was in C; the least time of each counts. */
+/**
+ * Of all workloads, in which each is measured right after it was in C; the least time of each counts. Others use the machine, and
+ * more of its caches than of its time: what is over a limit is measured again, in C as well, up to so many rounds in all.
+ */
 const ROUNDS = 3;
+const MOST_ROUNDS = 8;
 const PROGRAMS = ['pool', 'flat'];
 /**
  * As in the C programs. `iotlb` false: every request walks. `ring`: pages in order. `limit`: the most that the ratio to `pool` may
@@ -61,9 +65,8 @@ async function compareAll(only, run) {
   const least = new Map();
   const keep = (name, result) => least.set(name, faster(least.get(name), result));
   let good = true;
-  for (let round = 0; round < ROUNDS; round++) {
-    const programs = run && PROGRAMS.map((name) => [name, run(name)]);
-    for (const name of names) {
+  const measureAll = async (now, programs) => {
+    for (const name of now) {
       for (const [program, of] of programs ?? []) keep(`${program} ${name}`, inC(await of.of(name)));
       if (name === DUMP) {
         keep(DUMP, await dump(memory, MODEL, tables.secondStage));
@@ -73,20 +76,35 @@ async function compareAll(only, run) {
       keep(name, measure(unitFor(VtdUnit, memory, tables, load), load, tables));
       keep(`${name} in batches`, measure(unitFor(VtdUnit, memory, tables, load), load, tables, batch));
     }
+  };
+  let now = names;
+  for (let round = 0; round < MOST_ROUNDS && now.length > 0; round++) {
+    const programs = run && PROGRAMS.map((name) => [name, run(name)]);
+    await measureAll(now, programs);
     if (round === 0 && only.length === 0) good = vtdMemory(programs && (await memoryInC(programs)));
     for (const [, of] of programs ?? []) await of.end();
+    if (round < ROUNDS - 1) continue;
+    now = names.filter((name) => rowsOf(name, least).some(isOver));
+    if (now.length > 0 && round < MOST_ROUNDS - 1)
+      console.log(`over a limit after ${round + 1} rounds, once more: ${now.join(', ')}`);
   }
 
   console.log(`${''.padEnd(27)} ${['ns', 'pool', 'flat', '/pool', 'limit', '/flat'].map((name) => name.padStart(7)).join(' ')}`);
-  for (const name of names) {
-    const [pool, flat] = PROGRAMS.map((program) => least.get(`${program} ${name}`));
-    const { limit, flat: flatLimit } = name === DUMP ? { limit: DUMP_LIMIT } : WORKLOADS[name];
-    if (!compare(name, least.get(name), { limit }, pool, flat)) good = false;
-    const batched = `${name} in batches`;
-    if (name === DUMP) continue;
-    if (!compare(batched, least.get(batched), { limit: BATCH_LIMIT, flat: flatLimit }, pool, flat)) good = false;
-  }
+  for (const name of names) for (const row of rowsOf(name, least)) if (!show(row)) good = false;
   return good;
+}
+
+/** What is compared of a workload, by the least times. */
+function rowsOf(name, least) {
+  const [pool, flat] = PROGRAMS.map((program) => least.get(`${program} ${name}`));
+  const row = (what, limits) => ({ what, ...least.get(what), ...limits, pool, flat });
+  if (name === DUMP) return [row(DUMP, { limit: DUMP_LIMIT })];
+  const { limit, flat: flatLimit } = WORKLOADS[name];
+  return [row(name, { limit }), row(`${name} in batches`, { limit: BATCH_LIMIT, flatLimit })];
+}
+
+function isOver({ ns, pool, flat, limit, flatLimit }) {
+  return (pool && ns / pool.ns > limit) || (flat && ns / flat.ns > flatLimit) || false;
 }
 
 const inC = ({ ns_min, chk }) => ({ ns: ns_min, checksum: chk });
@@ -99,15 +117,15 @@ async function memoryInC(programs) {
 }
 
 /** Prints a line. @returns whether the ratios are within their limits and the checksum is that of C */
-function compare(name, { ns, checksum, refused = 0 }, { limit, flat: flatLimit }, pool, flat) {
-  const ratio = pool && ns / pool.ns;
-  const cells = [ns, pool?.ns, flat?.ns, ratio, limit, flat && ns / flat.ns];
+function show(row) {
+  const { what, ns, checksum, refused = 0, limit, flatLimit, pool, flat } = row;
+  const cells = [ns, pool?.ns, flat?.ns, pool && ns / pool.ns, limit, flat && ns / flat.ns];
   const wrong = pool && pool.checksum !== checksum ? `  checksum ${checksum}, not ${pool.checksum}` : '';
-  const over = ratio > limit || (flat && ns / flat.ns > flatLimit) ? '  over the limit' : '';
+  const over = isOver(row) ? '  over the limit' : '';
   const note = flatLimit ? `  (limit of /flat ${flatLimit})` : '';
   const apart = refused ? `  ${refused} to FEEx_xxxx refused` : '';
   const line = cells.map((cell) => (cell?.toFixed(2) ?? '-').padStart(7)).join(' ');
-  console.log(`${name.padEnd(27)} ${line}${note}${over}${wrong}${apart}`);
+  console.log(`${what.padEnd(27)} ${line}${note}${over}${wrong}${apart}`);
   return !wrong && !over;
 }
 
