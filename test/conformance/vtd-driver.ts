@@ -102,8 +102,9 @@ export function shownInterrupt({ r, remapped, index, message, vector, pid, reaso
 /** Large enough to hold all that a case asks for, and to be dropped in no time. */
 const SOME_CACHES = { ...CACHE_SIZES, firstStage: 256, secondStage: 256 };
 
-/** Cases write to some hundred pages at most; those that are not used take address space only. */
-const LITTLE = { pages: 2 ** 14, room: 2 ** 18 };
+/** Cases write to few pages, and a memory of many takes time to make: so many, or more where there is more to write. */
+const LITTLE = { pages: 2 ** 8, room: 2 ** 18 };
+const linearFor = ({ mem, ops }: VtdCase) => ({ ...LITTLE, pages: Math.max(LITTLE.pages, 2 * (mem.length + ops.length)) });
 
 /** A unit with the memory of a case, to which the operations of the case are done. */
 export class Driver {
@@ -121,7 +122,7 @@ export class Driver {
    */
   constructor(one: VtdCase, cached: boolean, deviations: boolean, kernel: boolean) {
     this.kernel = kernel;
-    this.memory = memoryOf(one, kernel ? { linear: LITTLE } : {});
+    this.memory = memoryOf(one, kernel ? { linear: linearFor(one) } : {});
     this.unit = new VtdUnit({
       cap: BigInt(one.cap),
       ecap: BigInt(one.ecap),
